@@ -1,0 +1,1 @@
+"""Checkpoints: known ones, legacy files read safely, conversion to safetensors."""

@@ -1,0 +1,1 @@
+"""Random architectures in the style of DeepNets-1M."""

@@ -1,0 +1,1 @@
+"""Graph HyperNetworks as plain modules."""
