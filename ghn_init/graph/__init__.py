@@ -1,1 +1,17 @@
 """From a module to the graph of node types that a GHN reads."""
+
+from ghn_init.graph.arch import NODE_TYPES, VIRTUAL_EDGE_CUTOFF, ArchGraph, Node
+from ghn_init.graph.rules import NodeRule, Rule, register, unregister
+from ghn_init.graph.trace import trace
+
+__all__ = [
+    "NODE_TYPES",
+    "VIRTUAL_EDGE_CUTOFF",
+    "ArchGraph",
+    "Node",
+    "NodeRule",
+    "Rule",
+    "register",
+    "trace",
+    "unregister",
+]

@@ -1,0 +1,131 @@
+"""The rules that come with the package, one a line.
+
+The types are those of DeepNets-1M (Knyazev et al., 2021, section 3.1 and appendix A): a linear layer is a 1x1
+convolution, grouped convolutions are "sep_conv" or, dilated, "dil_conv", and tables added to the data are "pos_enc".
+Operations whose meaning depends on what surrounds them (sums, means, products, softmax) are in `ghn_init.graph.abstract`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torchvision.models.swin_transformer as tv_swin
+from torch import nn
+
+from ghn_init.graph.rules import Layer, NodeRule, norm, register, weighted
+
+
+def _numbers(value: Any) -> tuple[int, ...]:
+    return (value,) if isinstance(value, int) else tuple(value)
+
+
+def _conv_type(groups: Any, dilation: Any) -> str:
+    if groups == 1:
+        return "conv"
+    return "dil_conv" if min(_numbers(dilation)) > 1 else "sep_conv"
+
+
+def _conv_type_of_module(layer: Layer) -> str:
+    return _conv_type(layer.groups, layer.dilation)
+
+
+def _conv_type_of_call(layer: Layer) -> str:
+    return _conv_type(layer.get("groups", 1), layer.get("dilation", 1))
+
+
+def _window_of_module(dims: int) -> Callable[[Layer], tuple[int, ...]]:
+    return lambda layer: _square(layer.kernel_size, dims)
+
+
+def _window_of_call(dims: int) -> Callable[[Layer], tuple[int, ...]]:
+    return lambda layer: _square(layer["kernel_size"], dims)
+
+
+def _square(size: Any, dims: int) -> tuple[int, ...]:
+    """The last two extents of a window, a single number standing for all."""
+    sizes = _numbers(size) * (dims if len(_numbers(size)) == 1 else 1)
+    return sizes[-2:] if len(sizes) > 1 else (1, *sizes)
+
+
+_CONV_ARGUMENTS = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
+_TRANSPOSED_ARGUMENTS = ("input", "weight", "bias", "stride", "padding", "output_padding", "groups", "dilation")
+_POOL_ARGUMENTS = ("input", "kernel_size", "stride", "padding")
+_QKV = ("query", "key", "value")
+
+for _dims in (1, 2, 3):
+    _convolution = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}[_dims]
+    _transposed = {1: nn.ConvTranspose1d, 2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}[_dims]
+    _maximum = {1: nn.MaxPool1d, 2: nn.MaxPool2d, 3: nn.MaxPool3d}[_dims]
+    _average = {1: nn.AvgPool1d, 2: nn.AvgPool2d, 3: nn.AvgPool3d}[_dims]
+    _batch_norm = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d, 3: nn.BatchNorm3d}[_dims]
+    _instance_norm = {1: nn.InstanceNorm1d, 2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}[_dims]
+    _to_one = {1: nn.AdaptiveAvgPool1d, 2: nn.AdaptiveAvgPool2d, 3: nn.AdaptiveAvgPool3d}[_dims]
+    register(_convolution, *weighted(_conv_type_of_module))
+    register(_transposed, *weighted(_conv_type_of_module))
+    register(_maximum, NodeRule("max_pool", window=_window_of_module(_dims)))
+    register(_average, NodeRule("avg_pool", window=_window_of_module(_dims)))
+    register(_batch_norm, *norm("bn"))
+    register(_instance_norm, *norm("bn"))
+    register(_to_one, "glob_avg")
+    register(f"conv{_dims}d", *weighted(_conv_type_of_call), arguments=_CONV_ARGUMENTS)
+    register(f"conv_transpose{_dims}d", *weighted(_conv_type_of_call), arguments=_TRANSPOSED_ARGUMENTS)
+    register(f"max_pool{_dims}d", NodeRule("max_pool", window=_window_of_call(_dims)), arguments=_POOL_ARGUMENTS)
+    register(f"avg_pool{_dims}d", NodeRule("avg_pool", window=_window_of_call(_dims)), arguments=_POOL_ARGUMENTS)
+    register(f"adaptive_avg_pool{_dims}d", "glob_avg")
+
+register(nn.Linear, *weighted("conv"))
+register(nn.LayerNorm, *norm("ln"))
+register(nn.GroupNorm, *norm("ln"))
+register(nn.RMSNorm, *norm("ln"))
+register(nn.Embedding, NodeRule("pos_enc", "weight"))
+register(
+    nn.MultiheadAttention,
+    (
+        NodeRule("conv", "in_proj_weight"),
+        NodeRule("conv", "q_proj_weight"),
+        NodeRule("conv", "k_proj_weight"),
+        NodeRule("conv", "v_proj_weight"),
+    ),
+    NodeRule("bias", "in_proj_bias"),
+    NodeRule("msa"),
+    *weighted("conv", "out_proj.weight", "out_proj.bias"),
+)
+
+register("linear", *weighted("conv"), arguments=("input", "weight", "bias"))
+register(
+    "batch_norm",
+    *norm("bn"),
+    arguments=("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps"),
+)
+register(
+    "instance_norm",
+    *norm("bn"),
+    arguments=("input", "running_mean", "running_var", "weight", "bias", "use_input_stats"),
+)
+register("layer_norm", *norm("ln"), arguments=("input", "normalized_shape", "weight", "bias", "eps"))
+register("group_norm", *norm("ln"), arguments=("input", "num_groups", "weight", "bias", "eps"))
+register("rms_norm", NodeRule("ln", "weight"), arguments=("input", "normalized_shape", "weight", "eps"))
+register("embedding", NodeRule("pos_enc", "weight"), arguments=("input", "weight"))
+register("scaled_dot_product_attention", "msa", arguments=_QKV, stream=_QKV)
+register(
+    tv_swin.shifted_window_attention,
+    *weighted("conv", "qkv_weight", "qkv_bias"),
+    NodeRule("msa", also=("relative_position_bias",)),
+    *weighted("conv", "proj_weight", "proj_bias"),
+    arguments=(
+        "input",
+        "qkv_weight",
+        "proj_weight",
+        "relative_position_bias",
+        "window_size",
+        "num_heads",
+        "shift_size",
+        "attention_dropout",
+        "dropout",
+        "qkv_bias",
+        "proj_bias",
+        "logit_scale",
+        "training",
+    ),
+)
