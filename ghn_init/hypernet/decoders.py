@@ -1,0 +1,168 @@
+"""Decoders of weight blocks: convolutional (GHN-2, GHN-3) and multilayer perceptron (GHN-1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ghn_init.hypernet.config import GHNConfig
+from ghn_init.hypernet.tiling import enlarged, window
+
+#: (out channels, in channels, height, width)
+Size = tuple[int, int, int, int]
+
+
+class ConvDecoder(nn.Module):
+    """Turns a node state into a map of hidden features over the largest kernel, and each place into its weights.
+
+    Knyazev et al., 2021, section 4.3 and appendix B; Knyazev et al., 2023, section 3.2, for centred kernels. Only the
+    places and channels that a parameter needs are computed: both linear maps are cut to them first.
+    """
+
+    def __init__(self, config: GHNConfig) -> None:
+        super().__init__()
+        self.max_shape = config.max_shape
+        self.centred = config.centred_kernels
+        out, inner, height, width = config.max_shape
+        self.places = nn.Linear(config.hid, 4 * config.hid * height * width)
+        self.mix = nn.Linear(4 * config.hid, 8 * config.hid)
+        self.weights = nn.Linear(8 * config.hid, out * inner)
+        self.classes = nn.Linear(out, config.num_classes)
+
+    def blocks(self, states: Tensor, sizes: Sequence[Size]) -> list[Tensor]:
+        """Decodes blocks.
+
+        Args:
+            states: (blocks, hid).
+            sizes: for each block its size; the channels are at most those of `GHNConfig.max_shape`.
+
+        Returns:
+            For each block a tensor of its size.
+        """
+        windows = [self.window(size) for size in sizes]
+        features = self.features(states, windows)
+        by_channels = _grouped([(self._padded(size[0], 0), self._padded(size[1], 1)) for size in sizes])
+        decoded: list[Tensor] = [states] * len(sizes)
+        for (out, inner), members in by_channels.items():
+            rows = torch.cat([features[member] for member in members])
+            weight, bias = self.channel_slice(out, inner)
+            flat = F.linear(rows, weight.reshape(out * inner, -1), bias.reshape(-1))
+            parts = flat.split([len(features[member]) for member in members])
+            for member, part in zip(members, parts, strict=True):
+                size, (top, bottom, left, right) = sizes[member], windows[member]
+                block = part.view(bottom - top, right - left, out, inner)[:, :, : size[0], : size[1]]
+                decoded[member] = enlarged(block.permute(2, 3, 0, 1), size[2], size[3])
+        return decoded
+
+    def class_blocks(self, states: Tensor, inner: Sequence[int]) -> list[Tensor]:
+        """Weights of classifier heads, (classes, in channels) each, for node states (heads, hid)."""
+        blocks = self.blocks(states, [(self.max_shape[0], channels, 1, 1) for channels in inner])
+        return [self.classes(F.relu(block[:, :, 0, 0].t())).t() for block in blocks]
+
+    def window(self, size: Size) -> tuple[int, int, int, int]:
+        """The places of a block of this size in the largest kernel: (top, bottom, left, right)."""
+        vertical = window(self.max_shape[2], size[2], self.centred)
+        return *vertical, *window(self.max_shape[3], size[3], self.centred)
+
+    def channel_slice(self, out: int, inner: int) -> tuple[Tensor, Tensor]:
+        """Weight (out, in, features) and bias (out, in) of the last layer, cut to the first channels: views."""
+        largest_out, largest_in = self.max_shape[:2]
+        weight = self.weights.weight.view(largest_out, largest_in, -1)[:out, :inner]
+        return weight, self.weights.bias.view(largest_out, largest_in)[:out, :inner]
+
+    def features(self, states: Tensor, windows: Sequence[tuple[int, int, int, int]]) -> list[Tensor]:
+        """For each state the hidden features of the places in its window, row by row: (places, 8 hid)."""
+        box = (
+            min(place[0] for place in windows),
+            max(place[1] for place in windows),
+            min(place[2] for place in windows),
+            max(place[3] for place in windows),
+        )
+        weight, bias = self.places.weight, self.places.bias
+        weight = weight.view(-1, *self.max_shape[2:], weight.shape[1])[:, box[0] : box[1], box[2] : box[3]]
+        bias = bias.view(-1, *self.max_shape[2:])[:, box[0] : box[1], box[2] : box[3]]
+        by_window = _grouped(windows)
+        maps = []
+        for (top, bottom, left, right), members in by_window.items():
+            rows, columns = slice(top - box[0], bottom - box[0]), slice(left - box[2], right - box[2])
+            local_weight = weight[:, rows, columns].permute(1, 2, 0, 3).reshape(-1, weight.shape[3])
+            local_bias = bias[:, rows, columns].permute(1, 2, 0).reshape(-1)
+            maps.append(F.relu(F.linear(states[members], local_weight, local_bias)).view(-1, weight.shape[0]))
+        mixed = F.relu(self.mix(torch.cat(maps)))
+        order = [member for members in by_window.values() for member in members]
+        places = [(windows[member][1] - windows[member][0]) * (windows[member][3] - windows[member][2]) for member in order]
+        parts = dict(zip(order, mixed.split(places), strict=True))
+        return [parts[member] for member in range(len(windows))]
+
+    def _padded(self, channels: int, dimension: int) -> int:
+        """The largest number of channels halved as often as leaves enough: few different slices serve all blocks."""
+        enough = self.max_shape[dimension]
+        while enough > 1 and (enough + 1) // 2 >= channels:
+            enough = (enough + 1) // 2
+        return enough
+
+
+class MLPDecoder(nn.Module):
+    """Two linear layers from a node state to the largest block (Zhang et al., 2019, as in GHN-1 of Knyazev et al., 2021)."""
+
+    def __init__(self, config: GHNConfig) -> None:
+        super().__init__()
+        self.max_shape = config.max_shape
+        self.centred = config.centred_kernels
+        out, inner, height, width = config.max_shape
+        self.hidden = nn.Linear(config.hid, 2 * config.hid)
+        self.weights = nn.Linear(2 * config.hid, out * inner * height * width)
+        self.classes = nn.Linear(2 * config.hid, config.num_classes * out)
+        self.num_classes = config.num_classes
+
+    def blocks(self, states: Tensor, sizes: Sequence[Size]) -> list[Tensor]:
+        """As `ConvDecoder.blocks`."""
+        hidden = F.relu(self.hidden(states))
+        weight = self.weights.weight.view(*self.max_shape, -1)
+        bias = self.weights.bias.view(self.max_shape)
+        decoded: list[Tensor] = [states] * len(sizes)
+        for size, members in _grouped(sizes).items():
+            top, bottom = window(self.max_shape[2], size[2], self.centred)
+            left, right = window(self.max_shape[3], size[3], self.centred)
+            part = (slice(size[0]), slice(size[1]), slice(top, bottom), slice(left, right))
+            local = F.linear(hidden[members], weight[part].reshape(-1, weight.shape[-1]), bias[part].reshape(-1))
+            blocks = local.view(len(members), *bias[part].shape).unbind(0)
+            for member, block in zip(members, blocks, strict=True):
+                decoded[member] = enlarged(block, size[2], size[3])
+        return decoded
+
+    def class_blocks(self, states: Tensor, inner: Sequence[int]) -> list[Tensor]:
+        """As `ConvDecoder.class_blocks`."""
+        flat = self.classes(F.relu(self.hidden(states))).view(len(inner), self.num_classes, -1)
+        return [block[:, :channels] for block, channels in zip(flat.unbind(0), inner, strict=True)]
+
+
+class VectorDecoder(nn.Module):
+    """Two linear layers from a node state to a row of factors and a row of offsets, for one-dimensional parameters."""
+
+    def __init__(self, config: GHNConfig) -> None:
+        super().__init__()
+        self.length = max(config.max_shape[:2])
+        self.hidden = nn.Linear(config.hid, 2 * config.hid)
+        self.out = nn.Linear(2 * config.hid, 2 * self.length)
+        self.classes = nn.Linear(self.length, config.num_classes)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """(nodes, 2, length) for node states (nodes, hid); the rows are `FACTOR` and `OFFSET`."""
+        decoded: Tensor = self.out(F.relu(self.hidden(states)))
+        return decoded.view(-1, 2, self.length)
+
+    def class_vectors(self, vectors: Tensor) -> Tensor:
+        """Biases of classifier heads, (heads, classes), from rows (heads, length) of what `forward` returns."""
+        decoded: Tensor = self.classes(F.relu(vectors))
+        return decoded
+
+
+def _grouped(keys: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], list[int]]:
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for index, key in enumerate(keys):
+        groups.setdefault(key, []).append(index)
+    return groups

@@ -1,0 +1,147 @@
+"""What is to be predicted for a graph: one `Target` for each parameter."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Literal
+
+from ghn_init.graph.arch import ArchGraph, Node
+from ghn_init.hypernet.config import GHNConfig
+from ghn_init.hypernet.encoder import four_dimensions
+from ghn_init.hypernet.normalise import FACTOR, OFFSET, fan_in_scale
+
+#: How a target comes about: from the vector decoder, from the block decoder, or from either followed by the class layer.
+Kind = Literal["vector", "block", "class_vector", "class_block"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Target:
+    """One parameter to predict.
+
+    Attributes:
+        name: qualified name of the parameter.
+        node: index of the node, in its graph, whose state is decoded.
+        kind: which decoders make it.
+        row: for vectors, the row of the vector decoder's output, `FACTOR` or `OFFSET`.
+        shape: the shape as the GHN sees it: ``(length,)`` for vectors, else (out, in, height, width).
+        depth: sides of a third kernel dimension, along which the kernel is repeated (Carreira & Zisserman, 2017,
+            section 2.4.1).
+        scale: factor of the fan-in normalisation, 1 where there is none.
+        normalised: whether vectors go through `bounded`.
+        param_shape: the shape of the parameter in its module.
+        table: whether the parameter is a table of positions, one row of channels for each place of the kernel.
+        kept_rows: leading rows of a table for which nothing is predicted (the class token's).
+    """
+
+    name: str
+    node: int
+    kind: Kind
+    row: int
+    shape: tuple[int, ...]
+    depth: int
+    scale: float
+    normalised: bool
+    param_shape: tuple[int, ...]
+    table: bool = False
+    kept_rows: int = 0
+
+    @property
+    def numel(self) -> int:
+        """Number of elements that are predicted."""
+        return math.prod(self.shape) * self.depth
+
+    def block_size(self, largest: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+        """What the block decoder has to make of it, at most `largest` in out and in channels: (out, in, height, width)."""
+        out, inner, height, width = self.shape
+        return min(out, largest[0]), min(inner, largest[1]), height, width
+
+
+def targets(graph: ArchGraph, config: GHNConfig, *, head: bool = True) -> tuple[list[Target], dict[str, str]]:
+    """What a GHN predicts for a graph, in the order of its nodes, and the parameters that it leaves out, with reasons.
+
+    Args:
+        graph: the network.
+        config: the GHN's configuration.
+        head: whether the classifier head is wanted. It is left out in any case if its number of classes is not
+            the GHN's own.
+
+    Raises:
+        ValueError: a parameter whose shape does not fit its node's, named.
+    """
+    wanted: list[Target] = []
+    left_out: dict[str, str] = {}
+    for index, node in enumerate(graph.nodes):
+        if node.param is None:
+            continue
+        reason = _head_reason(node, config, head) if node.head else None
+        if reason is not None:
+            left_out[node.param] = reason
+            continue
+        wanted.append(_target(node.param, index, node, config))
+        if node.rider is not None:
+            wanted.append(dataclasses.replace(wanted[-1], name=node.rider, row=OFFSET))
+    return wanted, left_out
+
+
+def _head_reason(node: Node, config: GHNConfig, head: bool) -> str | None:
+    classes = (node.shape or (0,))[0]
+    if not head:
+        return "classifier head, not asked for"
+    if classes != config.num_classes:
+        return f"classifier head of {classes} classes, the checkpoint was trained on {config.num_classes}"
+    return None
+
+
+def _target(name: str, index: int, node: Node, config: GHNConfig) -> Target:
+    shape = node.shape
+    if shape is None:
+        raise ValueError(f"parameter {name} at node {index} ({node.type}, {node.source}) has no shape")
+    param_shape = shape if node.param_shape is None else node.param_shape
+    if len(shape) < 2:
+        return Target(
+            name=name,
+            node=index,
+            kind="class_vector" if node.head else "vector",
+            row=OFFSET if node.type == "bias" else FACTOR,
+            shape=shape or (1,),
+            depth=1,
+            scale=1.0,
+            normalised=config.weight_norm,
+            param_shape=_checked(name, param_shape, math.prod(shape)),
+        )
+    kernel = four_dimensions(shape)
+    depth = shape[2] if len(shape) == 5 else 1
+    table, kept = _table_rows(name, node.type, kernel, param_shape)
+    return Target(
+        name=name,
+        node=index,
+        kind="class_block" if node.head and kernel[2:] == (1, 1) else "block",
+        row=FACTOR,
+        shape=kernel,
+        depth=depth,
+        scale=fan_in_scale(shape) if config.weight_norm and node.type != "pos_enc" else 1.0,
+        normalised=False,
+        param_shape=param_shape if table else _checked(name, param_shape, math.prod(shape)),
+        table=table,
+        kept_rows=kept,
+    )
+
+
+def _table_rows(
+    name: str, node_type: str, kernel: tuple[int, int, int, int], param_shape: tuple[int, ...]
+) -> tuple[bool, int]:
+    """Whether the parameter is a table (positions, channels), not a kernel, and its number of rows before the grid's."""
+    _, channels, height, width = kernel
+    if node_type != "pos_enc" or param_shape == kernel or param_shape[-1] != channels:
+        return False, 0
+    rows = math.prod(param_shape[:-1])
+    if rows < height * width:
+        raise ValueError(f"position table {name} of shape {param_shape} has fewer rows than its {height}x{width} grid")
+    return True, rows - height * width
+
+
+def _checked(name: str, param_shape: tuple[int, ...], numel: int) -> tuple[int, ...]:
+    if math.prod(param_shape) != numel:
+        raise ValueError(f"parameter {name} of shape {param_shape} does not have the {numel} elements of its node's shape")
+    return param_shape

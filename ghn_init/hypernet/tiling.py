@@ -1,0 +1,68 @@
+"""From a decoded block to a whole parameter: cut, repeat, reorder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ghn_init.hypernet.targets import Target
+
+
+def window(largest: int, size: int, centred: bool) -> tuple[int, int]:
+    """First and past-the-last position, along one side of the largest kernel, of a kernel of `size`.
+
+    GHN-3 cuts small kernels from the middle of the largest one, GHN-2 from its corner.
+    """
+    if size >= largest:
+        return 0, largest
+    first = largest // 2 - size // 2 if centred else 0
+    return first, first + size
+
+
+def enlarged(block: Tensor, height: int, width: int) -> Tensor:
+    """A block (out, in, h, w) with its kernels interpolated bilinearly where they must be larger than they are."""
+    if block.shape[2:] == (height, width):
+        return block
+    return F.interpolate(block, (height, width), mode="bilinear", align_corners=False)
+
+
+def tiled(block: Tensor, shape: Sequence[int]) -> Tensor:
+    """Repeats a tensor along its leading two dimensions until it has `shape`, cutting off what is too much.
+
+    Args:
+        block: the tensor to repeat; no dimension is larger than that of `shape`.
+        shape: as many numbers as `block` has dimensions; the third and later ones are those of `block`.
+    """
+    counts = [-(-want // have) for want, have in zip(shape, block.shape, strict=True)]
+    if max(counts) > 1:
+        block = block.repeat(counts)
+    if block.shape != tuple(shape):
+        block = block[tuple(slice(want) for want in shape[:2])]
+    return block
+
+
+def assembled(block: Tensor, target: Target) -> Tensor:
+    """The parameter, in its module's shape, from its normalised block.
+
+    Args:
+        block: ``(length,)`` or (out, in, height, width), at most as large as `target.shape`.
+        target: the parameter.
+
+    Returns:
+        The rows of a position table for which nothing is predicted are zeros.
+    """
+    whole = tiled(block, target.shape)
+    if target.table:
+        rows = whole[0].flatten(1).t()
+        return F.pad(rows, (0, 0, target.kept_rows, 0)).view(target.param_shape)
+    if target.depth > 1:
+        whole = whole.unsqueeze(2).expand(-1, -1, target.depth, -1, -1)
+    return whole.reshape(target.param_shape)
+
+
+def split_rows(rows: Tensor, counts: Sequence[int]) -> tuple[Tensor, ...]:
+    """`rows` in parts of the given lengths. Unlike slices, the parts share one backward step."""
+    return torch.split(rows, list(counts))
