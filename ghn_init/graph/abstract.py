@@ -33,6 +33,8 @@ _PRODUCT = frozenset({"mul"})
 _RESCALE = frozenset({"sub", "div", "rsub"})
 _MATRIX_PRODUCT = frozenset({"matmul", "einsum", "baddbmm"})
 _SOFTMAX = frozenset({"softmax"})
+#: Reads of a tensor's shape and the like, which carry no data.
+_METADATA = frozenset({"size", "dim", "numel", "ndimension", "stride", "is_floating_point", "getattr", "get"})
 
 
 @dataclasses.dataclass(slots=True)
@@ -139,6 +141,8 @@ class Abstraction:
 
     def _call_function(self, node: fx.Node) -> Value:
         op = op_of(node)
+        if op in _METADATA:
+            return _NOTHING
         rule = rule_for_op(op)
         inputs = self._inputs(node)
         if rule is not None:
@@ -152,11 +156,13 @@ class Abstraction:
     # --- rules --------------------------------------------------------------------------------------------------
 
     def _apply_function_rule(self, rule: Rule, node: fx.Node, inputs: list[Value], op: Any) -> Value:
-        arguments: dict[str, Any] = dict(zip(rule.arguments, node.args)) | dict(node.kwargs)
+        arguments: dict[str, Any] = dict(zip(rule.arguments, node.args, strict=False)) | dict(node.kwargs)
         if not arguments and node.args:
             arguments = {"input": node.args[0]}
         stream_names = rule.stream or rule.arguments[:1] or ("input",)
         stream = [self._values[a] for name in stream_names if isinstance(a := arguments.get(name), fx.Node)]
+        if len(stream) == 1 and stream[0].param is not None:  # weights made of weights, as in weight standardisation
+            return stream[0]
 
         def parameter_of(argument: str) -> str | None:
             given = arguments.get(argument)
@@ -317,9 +323,9 @@ class Abstraction:
                 return value
             return dataclasses.replace(value, softmax=True)
         data = [value for value in inputs if value.feeds]
-        params = [value.param for value in inputs if value.param is not None]
+        params = {value.param for value in inputs if value.param is not None}
         if not data:
-            return Value(frozenset(), param=params[0] if len(params) == 1 else None)
+            return Value(frozenset(), param=params.pop() if len(params) == 1 else None)
         return Value(
             _union(data),
             pooled=data[0].pooled if len(data) == 1 else None,

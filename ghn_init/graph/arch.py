@@ -13,7 +13,8 @@ import torch
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import shortest_path
 
-#: The 15 node types of DeepNets-1M (Knyazev et al., 2021, section 3.1), in the row order of the released ``embed.weight``.
+#: The 15 node types of DeepNets-1M (Knyazev et al., 2021, section 3.1),
+#: in the rows' order of the released ``embed.weight``.
 NODE_TYPES: tuple[str, ...] = (
     "max_pool",
     "avg_pool",

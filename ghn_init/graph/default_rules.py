@@ -2,7 +2,8 @@
 
 The types are those of DeepNets-1M (Knyazev et al., 2021, section 3.1 and appendix A): a linear layer is a 1x1
 convolution, grouped convolutions are "sep_conv" or, dilated, "dil_conv", and tables added to the data are "pos_enc".
-Operations whose meaning depends on what surrounds them (sums, means, products, softmax) are in `ghn_init.graph.abstract`.
+Operations whose meaning depends on what surrounds them (sums, means, products, softmax) are decided in
+`ghn_init.graph.abstract`.
 """
 
 from __future__ import annotations

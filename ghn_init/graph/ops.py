@@ -53,7 +53,7 @@ _DESCRIPTORS = (type(torch.Tensor.add), type(operator.add))
 
 
 def canonical(name: str) -> str:
-    """A method's or function's name without in-place and operator spellings: "add_", "__iadd__" and "radd" are "add"."""
+    """A name without in-place and operator spellings: "add_", "__iadd__" and "radd" are "add"."""
     bare = name.strip("_")
     return _SYNONYMS.get(bare, bare)
 

@@ -25,7 +25,8 @@ class NodeRule:
         type: the node type, or a function of the layer that returns it. The layer is the module for a module rule, and
             the dict of arguments for a function rule.
         param: the parameter that the node predicts: an attribute of the module, dotted for one of a submodule
-            ("out_proj.weight"), or the name of an argument of the function. A layer whose `param` is None or missing has no such node.
+            ("out_proj.weight"), or the name of an argument of the function. A layer whose `param` is None or missing
+            has no such node.
         rider: a one-dimensional parameter predicted from the same node, such as a norm's bias.
         window: function of the layer that returns the (height, width) of a pooling window.
         also: names of further arguments that feed this node (function rules).
@@ -157,7 +158,7 @@ def unregister(target: type[nn.Module] | Callable[..., Any] | str) -> None:
 
 
 def rule_for_module(module: nn.Module) -> Rule | None:
-    """The rule of the module's class or of its nearest ancestor that has one, provided that it covers all parameters."""
+    """The rule of the module's class, or of its nearest ancestor that has one, if it covers all parameters."""
     for cls in type(module).__mro__:
         rule = _MODULE_RULES.get(cls)
         if rule is not None:

@@ -1,14 +1,207 @@
-"""Tracing with shapes: a run on fake tensors."""
+"""Tracing with shapes: a run on fake tensors, for modules whose own code asks for shapes.
+
+Fake tensors have shapes and dtypes and no memory, so nothing is computed and a model on the meta device runs as well.
+The calls of layers and functions are recorded into the same kind of `torch.fx` graph that symbolic tracing gives.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import logging
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import torch
 from torch import fx, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_flatten, tree_map
 
 from ghn_init.errors import TraceError
+from ghn_init.graph.inputs import candidate_inputs
+from ghn_init.graph.leaves import is_container, is_leaf
+
+logger = logging.getLogger(__name__)
+
+
+class Recorder(TorchFunctionMode):
+    """Records the functions called and, with `recording_modules`, the leaf modules, as nodes of a `torch.fx` graph."""
+
+    def __init__(self, root: nn.Module) -> None:
+        super().__init__()
+        self.graph = fx.Graph()
+        self.path: list[str] = []
+        self._module_paths = {id(module): path for path, module in root.named_modules()}
+        self._parameter_names = {id(parameter): name for name, parameter in root.named_parameters()}
+        self._nodes: dict[int, fx.Node] = {}
+        self._alive: list[Any] = []  # ids are only unique among living objects
+
+    def placeholder(self, name: str, tensors: Any) -> None:
+        """An input of the network."""
+        self._bind(tensors, self.graph.placeholder(name))
+
+    def output(self, tensors: Any) -> None:
+        """The network's outputs."""
+        flat = [self._nodes[id(tensor)] for tensor in tree_flatten(_plain(tensors))[0] if id(tensor) in self._nodes]
+        self.graph.output(tuple(dict.fromkeys(flat)))
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Runs `func` and records it where it makes tensors of tensors that are known."""
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
+        if any(isinstance(leaf, torch.Tensor) for leaf in tree_flatten(result)[0]):
+            self._record("call_function", func, args, kwargs, result)
+        elif args and _writes_in_place(func):
+            self._record("call_function", func, args, kwargs, args[0])
+        return result
+
+    def call_module(self, module: nn.Module, call: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """Runs a module, recording it as one node where it is a leaf."""
+        path = self._module_paths.get(id(module))
+        if path is None:
+            return call(module, *args, **kwargs)
+        self.path.append(path)
+        if is_leaf(module) and not is_container(module):
+            with torch._C.DisableTorchFunction():
+                result = call(module, *args, **kwargs)
+            self._record("call_module", path, args, kwargs, result)
+        else:
+            result = call(module, *args, **kwargs)
+        self.path.pop()
+        return result
+
+    def _record(self, kind: str, target: Any, args: Any, kwargs: Any, result: Any) -> None:
+        known = kind == "call_module"
+
+        def to_node(leaf: Any) -> Any:
+            nonlocal known
+            if not isinstance(leaf, torch.Tensor):
+                return leaf if isinstance(leaf, (int, float, bool, str, type(None))) else None
+            node = self._nodes.get(id(leaf)) or self._parameter(leaf)
+            known |= node is not None
+            return node
+
+        fx_args, fx_kwargs = tree_map(to_node, _plain(args)), tree_map(to_node, _plain(kwargs))
+        if known:
+            node = self.graph.create_node(kind, target, tuple(fx_args), dict(fx_kwargs))
+            self._bind(result, node)
+
+    def _parameter(self, tensor: torch.Tensor) -> fx.Node | None:
+        name = self._parameter_names.get(id(tensor))
+        if name is None:
+            return None
+        node = self.graph.create_node("get_attr", name)
+        self._bind(tensor, node)
+        return node
+
+    def _bind(self, tensors: Any, node: fx.Node) -> None:
+        for tensor in tree_flatten(_plain(tensors))[0]:
+            if isinstance(tensor, torch.Tensor):
+                self._nodes[id(tensor)] = node
+                self._alive.append(tensor)
+                base = tensor._base
+                if base is not None and _writes_in_place(node.target):
+                    self._nodes[id(base)] = node
+
+
+def _plain(tree: Any) -> Any:
+    """The tree with output classes of other libraries (dict subclasses) as plain dicts, which pytrees take apart."""
+    if isinstance(tree, dict):
+        return {key: _plain(value) for key, value in tree.items()}
+    if isinstance(tree, (tuple, list)):
+        return [_plain(value) for value in tree]
+    return tree
+
+
+def _writes_in_place(func: Any) -> bool:
+    name = getattr(func, "__name__", "")
+    return name == "__setitem__" or name.startswith("__i") or (name.endswith("_") and not name.endswith("__"))
 
 
 def trace_with_shapes(module: nn.Module, example_inputs: Any = None) -> fx.Graph:
-    """The graph of a run of `module` on fake tensors."""
-    raise TraceError(f"{type(module).__name__} needs shapes to be traced")
+    """The graph of a run of `module` on fake tensors of the first shapes that it accepts.
+
+    Args:
+        module: any module; its parameters, buffers and attributes stay as they are.
+        example_inputs: a tensor, or a tuple or dict of arguments, of which shapes and dtypes matter.
+
+    Raises:
+        TraceError: no shapes were accepted, or the module's code needs values; it names the module and the line.
+    """
+    failures: list[TraceError] = []
+    for arguments in candidate_inputs(module, example_inputs):
+        try:
+            return _run(module, arguments)
+        except TraceError as error:
+            logger.debug("%s", error)
+            failures.append(error)
+    if failures:
+        raise failures[0]
+    raise TraceError(
+        f"{type(module).__name__}: cannot tell which inputs it takes; "
+        "pass example_inputs= (a tensor, or a tuple or dict of arguments)"
+    )
+
+
+def _run(module: nn.Module, arguments: dict[str, Any]) -> fx.Graph:
+    recorder = Recorder(module)
+    fake_mode = FakeTensorMode(allow_non_fake_inputs=True)
+    try:
+        with fake_mode, _on_its_device(module):
+            fakes = {name: _fake(value) for name, value in arguments.items()}
+            for name, value in fakes.items():
+                recorder.placeholder(name, value)
+            with _patched_calls(recorder), recorder:
+                outputs = module(**fakes)
+            recorder.output(outputs)
+    except Exception as error:
+        shapes = ", ".join(f"{name}: {_describe(value)}" for name, value in arguments.items())
+        where = recorder.path[-1] if recorder.path else "(top)"
+        what = next(iter(str(error).splitlines()), "")
+        raise TraceError(
+            f"cannot trace {type(module).__name__} on {shapes}: module {where!r}, {_line(error)}: "
+            f"{type(error).__name__}: {what}"
+        ) from error
+    return recorder.graph
+
+
+def _fake(value: Any) -> Any:
+    return tree_map(lambda leaf: torch.empty_like(leaf) if isinstance(leaf, torch.Tensor) else leaf, value)
+
+
+def _describe(value: Any) -> str:
+    return f"{tuple(value.shape)} {value.dtype}" if isinstance(value, torch.Tensor) else type(value).__name__
+
+
+def _line(error: Exception) -> str:
+    """The innermost line outside torch where the error came from."""
+    frames = traceback.extract_tb(error.__traceback__)
+    torch_folder = str(Path(torch.__file__).parent)
+    own = [frame for frame in frames if frame.filename != __file__ and not frame.filename.startswith(torch_folder)]
+    frame = (own or frames)[-1]
+    return f"{frame.filename}:{frame.lineno}"
+
+
+@contextlib.contextmanager
+def _on_its_device(module: nn.Module) -> Iterator[None]:
+    tensor = next((t for tensors in (module.parameters(), module.buffers()) for t in tensors), None)
+    with torch.device(tensor.device if tensor is not None else "cpu"):
+        yield
+
+
+@contextlib.contextmanager
+def _patched_calls(recorder: Recorder) -> Iterator[None]:
+    original = nn.Module.__call__
+
+    def call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        return recorder.call_module(module, original, args, kwargs)
+
+    nn.Module.__call__ = call  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        nn.Module.__call__ = original  # type: ignore[method-assign]

@@ -27,15 +27,16 @@ _LOCK = threading.RLock()
 def trace(module: nn.Module, *, example_inputs: Any = None) -> ArchGraph:
     """The graph of node types of a module.
 
-    Tries a symbolic trace first, which needs no input and computes nothing. Where the module's own code asks for shapes,
-    a second trace runs it on fake tensors, which have shapes but no memory. Neither touches the module's parameters,
-    buffers or training mode; a module on the meta device traces as well. The trace is
-    that of evaluation mode, or of training mode where that uses more of the parameters (auxiliary heads).
+    Tries a symbolic trace first, which needs no input and computes nothing. Where the module's own code asks for
+    shapes, a second trace runs it on fake tensors, which have shapes but no memory. Neither touches the module's
+    parameters, buffers or training mode; a module on the meta device traces as well. The trace is that of evaluation
+    mode, or of training mode where that uses more of the parameters (auxiliary heads).
 
     Args:
         module: any module.
         example_inputs: a tensor, or a tuple or dict of the arguments of `module.forward`, of which only shapes and
-            dtypes matter. By default the shapes are those that the zoo states for the model or, failing that, found by trial.
+            dtypes matter. By default the shapes are those that the zoo states for the model or, failing that, found by
+            trial.
 
     Raises:
         TraceError: the module could not be traced; it names the module and the line where.
