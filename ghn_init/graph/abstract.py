@@ -34,7 +34,8 @@ _RESCALE = frozenset({"sub", "div", "rsub"})
 _MATRIX_PRODUCT = frozenset({"matmul", "einsum", "baddbmm"})
 _SOFTMAX = frozenset({"softmax"})
 #: Reads of a tensor's shape and the like, which carry no data.
-_METADATA = frozenset({"size", "dim", "numel", "ndimension", "stride", "is_floating_point", "getattr", "get"})
+_METADATA = frozenset({"size", "dim", "numel", "ndimension", "stride", "is_floating_point"})
+_DATA_ATTRIBUTES = frozenset({"T", "mT", "H", "mH", "real", "imag", "data"})
 
 
 @dataclasses.dataclass(slots=True)
@@ -141,7 +142,7 @@ class Abstraction:
 
     def _call_function(self, node: fx.Node) -> Value:
         op = op_of(node)
-        if op in _METADATA:
+        if op in _METADATA or (op == "getattr" and node.args[1] not in _DATA_ATTRIBUTES):
             return _NOTHING
         rule = rule_for_op(op)
         inputs = self._inputs(node)

@@ -151,8 +151,8 @@ def _run(module: nn.Module, arguments: dict[str, Any]) -> fx.Graph:
     recorder = Recorder(module)
     fake_mode = FakeTensorMode(allow_non_fake_inputs=True)
     try:
-        with fake_mode, _on_its_device(module):
-            fakes = {name: _fake(value) for name, value in arguments.items()}
+        with fake_mode, _device_of(module) as device, _quiet():
+            fakes = {name: _fake(value, device) for name, value in arguments.items()}
             for name, value in fakes.items():
                 recorder.placeholder(name, value)
             with _patched_calls(recorder), recorder:
@@ -169,8 +169,11 @@ def _run(module: nn.Module, arguments: dict[str, Any]) -> fx.Graph:
     return recorder.graph
 
 
-def _fake(value: Any) -> Any:
-    return tree_map(lambda leaf: torch.empty_like(leaf) if isinstance(leaf, torch.Tensor) else leaf, value)
+def _fake(value: Any, device: torch.device) -> Any:
+    def on_device(leaf: Any) -> Any:
+        return torch.empty(leaf.shape, dtype=leaf.dtype, device=device) if isinstance(leaf, torch.Tensor) else leaf
+
+    return tree_map(on_device, value)
 
 
 def _describe(value: Any) -> str:
@@ -187,10 +190,23 @@ def _line(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def _on_its_device(module: nn.Module) -> Iterator[None]:
+def _device_of(module: nn.Module) -> Iterator[torch.device]:
+    """The device of the module's tensors, which becomes that of the tensors that its code makes."""
     tensor = next((t for tensors in (module.parameters(), module.buffers()) for t in tensors), None)
-    with torch.device(tensor.device if tensor is not None else "cpu"):
+    device = tensor.device if tensor is not None else torch.device("cpu")
+    with device:
+        yield device
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without torch's own log of failed trials: they are expected, and what remains of them is in the error."""
+    log = logging.getLogger("torch._subclasses.fake_tensor")
+    disabled, log.disabled = log.disabled, True
+    try:
         yield
+    finally:
+        log.disabled = disabled
 
 
 @contextlib.contextmanager
