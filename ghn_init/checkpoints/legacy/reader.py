@@ -16,9 +16,8 @@ from ghn_init.checkpoints.legacy.opcodes import run
 from ghn_init.checkpoints.legacy.records import STORAGE_DTYPES, ArrayRecord, Storage, TensorRecord
 from ghn_init.checkpoints.legacy.source import Cursor, open_bytes
 from ghn_init.checkpoints.legacy.torchfile import MAGIC_PREFIXES, ZIP_PREFIX, read_row, read_zip
+from ghn_init.checkpoints.values import checked_values
 from ghn_init.errors import CheckpointError
-
-_FLOATING = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,21 +111,9 @@ def _tensors(state: Mapping[Any, object], cursor: Cursor) -> dict[str, torch.Ten
                 f"tensors that take more than the file's {len(cursor.view)} bytes, from {name[:80]!r} on"
             )
         try:
-            tensors[name] = _finite(record.build(), name, cursor.name)
+            tensors[name] = checked_values(record.build(), name, cursor.name)
         except ValueError as error:
             raise CheckpointError(f"{cursor.name}: tensor {name[:80]!r}: {error}.") from error
     if not tensors:
         raise CheckpointError(f"{cursor.name}: its state dict is empty.")
     return tensors
-
-
-def _finite(tensor: torch.Tensor, name: str, file: str) -> torch.Tensor:
-    if tensor.dtype not in _FLOATING:
-        raise CheckpointError(f"{file}: tensor {name[:80]!r} is {tensor.dtype}; weights are floating-point numbers.")
-    tensor = tensor.to(torch.float32)
-    bad = int((~torch.isfinite(tensor)).sum())
-    if bad:
-        raise CheckpointError(
-            f"{file}: tensor {name[:80]!r} holds {bad} values of {tensor.numel()} that are NaN or infinite."
-        )
-    return tensor

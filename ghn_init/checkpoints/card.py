@@ -1,0 +1,64 @@
+"""Model cards: the README.md of a checkpoint, with the Hub's metadata header."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ghn_init.checkpoints.info import CheckpointInfo
+
+_KINDS = {
+    "graphormer": "a Graphormer (GHN-3; Knyazev et al., 2023)",
+    "gatedgnn": "a gated graph network (GHN-2; Knyazev et al., 2021)",
+    "mlp": "an MLP on each node by itself (the baseline without edges of Knyazev et al., 2021)",
+}
+
+
+def card(info: CheckpointInfo) -> str:
+    """The text of a checkpoint's README.md, made from its ``config.json`` alone."""
+    parts = [_header(info), f"# {info.name}", info.description or "A Graph HyperNetwork."]
+    if info.ghn is not None:
+        block = " x ".join(map(str, info.ghn.max_shape))
+        parts.append(
+            "A Graph HyperNetwork predicts the parameters of a neural network from the network's graph. This one is "
+            f"{_KINDS[info.ghn.gnn]} of width {info.ghn.hid}. It makes blocks of up to {block}, which larger "
+            f"parameters repeat, and classifier heads of {info.ghn.num_classes} classes."
+        )
+    parts.append(_usage(info))
+    for title, content in (("Training", info.training), ("Evaluation", info.evaluation)):
+        if content:
+            parts.append(f"## {title}\n\n{_list(content)}")
+    if info.source is not None:
+        parts.append(
+            "## Source\n\n"
+            f"Converted from `{info.source.file}` of [{info.source.repo_id}](https://huggingface.co/{info.source.repo_id})"
+            ", whose authors trained it."
+        )
+    return "\n\n".join(parts) + "\n"
+
+
+def _header(info: CheckpointInfo) -> str:
+    lines = ["library_name: ghn-init", "tags:", "- graph-hypernetwork", "- weight-initialization"]
+    if info.license:
+        lines.insert(0, f"license: {json.dumps(info.license)}")
+    return "\n".join(("---", *lines, "---"))
+
+
+def _usage(info: CheckpointInfo) -> str:
+    return (
+        "## Use\n\n```python\nimport ghn_init, timm\n\n"
+        f'model = ghn_init.apply(timm.create_model("resnet50"), ghn={json.dumps(info.name)})\n```'
+    )
+
+
+def _list(content: Mapping[str, Any]) -> str:
+    return "\n".join(f"- {key.replace('_', ' ')}: {_inline(value)}" for key, value in content.items())
+
+
+def _inline(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "; ".join(f"{key.replace('_', ' ')} {_inline(part)}" for key, part in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_inline, value))
+    return str(value)

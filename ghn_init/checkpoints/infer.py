@@ -1,0 +1,93 @@
+"""The architecture of a GHN, read off the shapes of its tensors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from ghn_init.errors import CheckpointError
+from ghn_init.hypernet import GHNConfig
+
+
+def infer_config(tensors: Mapping[str, Tensor], declared: Mapping[str, Any] | None = None) -> GHNConfig:
+    """The configuration of a published GHN.
+
+    Every size is read off the tensors, so that it is right where the published loader guesses (it takes 16 heads for
+    every GHN wider than 64, and a kernel of 16 or 11 from the number of classes). Three switches leave no trace in the
+    tensors: they come from `declared`, as PPUDA's files hold it, and are otherwise on, as in all released files.
+
+    Args:
+        tensors: the state dict, under our names.
+        declared: arguments of the published GHN's constructor: ``weight_norm``, ``ve``.
+
+    Raises:
+        CheckpointError: a tensor that every GHN has is missing, or sizes contradict each other.
+    """
+    declared = declared or {}
+    types = _shape(tensors, "encoder.types.weight", 2)
+    classes = _shape(tensors, "vectors.classes.weight", 2)
+    hid, num_classes = types[1], classes[0]
+    graphormer, gated = "gnn.in_degree.weight" in tensors, "gnn.gru.weight_ih" in tensors
+    convolutional = "decoder.places.weight" in tensors
+    try:
+        return GHNConfig(
+            max_shape=_conv_block(tensors, hid) if convolutional else _mlp_block(tensors, num_classes),
+            num_classes=num_classes,
+            hid=hid,
+            gnn="graphormer" if graphormer else "gatedgnn" if gated else "mlp",
+            layers=_layers(tensors) if graphormer else GHNConfig.layers,
+            heads=_shape(tensors, "gnn.bias.out.weight", 2)[0] if graphormer else GHNConfig.heads,
+            decoder="conv" if convolutional else "mlp",
+            virtual_edges="gnn.virtual_message.first.weight" in tensors if gated else _switch(declared, "ve"),
+            layernorm="norm.weight" in tensors,
+            weight_norm=_switch(declared, "weight_norm"),
+            centred_kernels=graphormer,
+        )
+    except ValueError as error:
+        raise CheckpointError(f"its tensors are those of no GHN: {error}") from error
+
+
+def _shape(tensors: Mapping[str, Tensor], name: str, dimensions: int) -> tuple[int, ...]:
+    if name not in tensors:
+        raise CheckpointError(f"not a GHN, or one that is not known here: no tensor stands for {name!r}")
+    shape = tuple(tensors[name].shape)
+    if len(shape) != dimensions or 0 in shape:
+        raise CheckpointError(
+            f"the tensor that stands for {name!r} has the shape {shape}, needs {dimensions} dimensions"
+        )
+    return shape
+
+
+def _switch(declared: Mapping[str, Any], name: str) -> bool:
+    value = declared.get(name, True)
+    if not isinstance(value, bool):
+        raise CheckpointError(f"its configuration says {name}={value!r}, not true or false")
+    return value
+
+
+def _layers(tensors: Mapping[str, Tensor]) -> int:
+    return len({name.split(".")[2] for name in tensors if name.startswith("gnn.layers.")})
+
+
+def _conv_block(tensors: Mapping[str, Tensor], hid: int) -> tuple[int, int, int, int]:
+    """(out, in, side, side): places = 4 hid side^2, weights = out in, and the class layer reads `out`."""
+    places = _shape(tensors, "decoder.places.weight", 2)[0]
+    products = _shape(tensors, "decoder.weights.weight", 2)[0]
+    out = _shape(tensors, "decoder.classes.weight", 2)[1]
+    side = math.isqrt(places // (4 * hid))
+    if products % out or places != 4 * hid * side**2:
+        raise CheckpointError(f"its decoder's sizes fit no block: {places} places, {products} weights, {out} channels")
+    return out, products // out, side, side
+
+
+def _mlp_block(tensors: Mapping[str, Tensor], num_classes: int) -> tuple[int, int, int, int]:
+    """(channels, channels, side, side): weights = channels^2 side^2, and classes = num_classes channels."""
+    products = _shape(tensors, "decoder.weights.weight", 2)[0]
+    out = _shape(tensors, "decoder.classes.weight", 2)[0] // num_classes
+    side = math.isqrt(products // out**2) if out else 0
+    if not side or products != out**2 * side**2:
+        raise CheckpointError(f"its decoder's sizes fit no block: {products} weights, {out} channels")
+    return out, out, side, side

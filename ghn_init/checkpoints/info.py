@@ -1,0 +1,190 @@
+"""What a checkpoint's ``config.json`` says.
+
+The file is a JSON object with these keys; those marked * must be there, others that are not listed are refused:
+
+- ``format_version``*: 1.
+- ``name``*: what the checkpoint is called.
+- ``description``: one sentence: what it is for.
+- ``license``: SPDX identifier of the weights' licence.
+- ``ghn``: the architecture, `ghn_init.hypernet.GHNConfig.to_dict`; missing only where ``source`` says where the weights
+  are, whose own sizes then count.
+- ``training``, ``evaluation``: free objects: data, steps, hardware; measured results.
+- ``file``, ``size``, ``sha256``: the weights beside this file (safetensors): name, bytes, digest.
+- ``source``: where a published file comes from that is converted on first use: ``repo_id``*, ``file``*, ``revision``,
+  ``size``, ``sha256``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ghn_init.errors import CheckpointError
+from ghn_init.hypernet import GHNConfig
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+CARD_FILE = "README.md"
+FORMAT_VERSION = 1
+
+_MAX_CONFIG_BYTES = 2**20
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,199}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A published file on the Hub.
+
+    Attributes:
+        repo_id: its repository.
+        file: its name there.
+        revision: branch, tag or commit; None for the newest.
+        size: bytes, where known.
+        sha256: digest, where known.
+    """
+
+    repo_id: str
+    file: str
+    revision: str | None = None
+    size: int | None = None
+    sha256: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckpointInfo:
+    """A checkpoint's ``config.json``; the attributes are its keys, which this module's docstring explains."""
+
+    name: str
+    description: str = ""
+    license: str | None = None
+    ghn: GHNConfig | None = None
+    training: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    evaluation: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    file: str | None = None
+    size: int | None = None
+    sha256: str | None = None
+    source: Source | None = None
+
+    def to_json(self) -> str:
+        """The text of ``config.json``; keys without a value are left out."""
+        data: dict[str, Any] = {"format_version": FORMAT_VERSION}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, GHNConfig):
+                value = value.to_dict()
+            elif isinstance(value, Source):
+                value = {key: part for key, part in dataclasses.asdict(value).items() if part is not None}
+            if value not in (None, "", {}):
+                data[field.name] = value
+        return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, where: str) -> CheckpointInfo:
+        """Inverse of `to_json`.
+
+        Args:
+            text: the file's text.
+            where: the file's name, for error messages.
+
+        Raises:
+            CheckpointError: not JSON, an unknown or missing key, a value of the wrong type; named.
+        """
+        try:
+            data = json.loads(text, object_pairs_hook=_without_duplicates)
+        except (ValueError, RecursionError) as error:
+            raise CheckpointError(f"{where}: not a checkpoint's configuration: {error}.") from error
+        if not isinstance(data, dict):
+            raise CheckpointError(
+                f"{where}: not a checkpoint's configuration: holds {type(data).__name__}, not an object."
+            )
+        if data.get("format_version") != FORMAT_VERSION:
+            raise CheckpointError(
+                f"{where}: format_version is {data.get('format_version')!r}, this ghn_init reads {FORMAT_VERSION}; "
+                "it is not a GHN's configuration, or a newer ghn_init wrote it."
+            )
+        try:
+            del data["format_version"]
+            values = _checked(data, cls, "")
+            if "ghn" in values:
+                values["ghn"] = GHNConfig.from_dict(values["ghn"])
+            if "source" in values:
+                values["source"] = Source(**_checked(values["source"], Source, "source."))
+            return cls(**values)
+        except ValueError as error:
+            raise CheckpointError(f"{where}: {error}.") from error
+
+
+def read_info(path: Path) -> CheckpointInfo:
+    """Reads a ``config.json``.
+
+    Raises:
+        CheckpointError: missing, too large, or not a checkpoint's configuration.
+    """
+    try:
+        with path.open("rb") as file:
+            raw = file.read(_MAX_CONFIG_BYTES + 1)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror or error}.") from error
+    if len(raw) > _MAX_CONFIG_BYTES:
+        raise CheckpointError(f"{path}: larger than {_MAX_CONFIG_BYTES} bytes, not a checkpoint's configuration.")
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise CheckpointError(f"{path}: not UTF-8 text.") from error
+    return CheckpointInfo.from_json(text, str(path))
+
+
+def plain_name(value: str) -> bool:
+    """Whether a file name stays in its folder on every system: letters, digits, dots, dashes, underscores."""
+    return _PLAIN_NAME.fullmatch(value) is not None
+
+
+def _is_hash(value: str) -> bool:
+    return re.fullmatch(r"[0-9a-f]{64}", value) is not None
+
+
+#: What each key's value must be: the type, and a further condition with its name.
+_CHECKS: dict[str, tuple[type, Any, str]] = {
+    "name": (str, lambda value: 0 < len(value) <= 200, "a short string"),
+    "description": (str, None, "a string"),
+    "license": (str, None, "a string"),
+    "ghn": (dict, None, "an object"),
+    "training": (dict, None, "an object"),
+    "evaluation": (dict, None, "an object"),
+    "file": (str, plain_name, "a file name without a folder"),
+    "size": (int, lambda value: value >= 0, "a number of bytes"),
+    "sha256": (str, _is_hash, "64 hexadecimal digits"),
+    "source": (dict, None, "an object"),
+    "repo_id": (str, None, "a string"),
+    "revision": (str, None, "a string"),
+}
+
+
+def _checked(data: Mapping[str, Any], target: type[Source] | type[CheckpointInfo], prefix: str) -> dict[str, Any]:
+    fields = {field.name: field.default for field in dataclasses.fields(target)}
+    problems = [f"unknown key {prefix + key!r}" for key in data if key not in fields]
+    required = [
+        field.name
+        for field in dataclasses.fields(target)
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    ]
+    problems += [f"{prefix + key!r} is missing" for key in required if key not in data]
+    for key, value in data.items():
+        if key in fields:
+            kind, condition, wanted = _CHECKS[key]
+            if type(value) is not kind or (condition is not None and not condition(value)):
+                problems.append(f"{prefix + key!r} must be {wanted}")
+    if problems:
+        raise ValueError("; ".join(problems))
+    return dict(data)
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("a key occurs twice in one object")
+    return result
