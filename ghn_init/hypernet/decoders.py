@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -13,24 +14,32 @@ from ghn_init.hypernet.tiling import enlarged, window
 
 #: (out channels, in channels, height, width)
 Size = tuple[int, int, int, int]
+#: (top, bottom, left, right), the latter of each past the last
+Window = tuple[int, int, int, int]
+Key = TypeVar("Key", bound=Hashable)
 
 
-class ConvDecoder(nn.Module):
-    """Turns a node state into a map of hidden features over the largest kernel, and each place into its weights.
+class BlockDecoder(nn.Module):
+    """What the two decoders of blocks have in common.
 
-    Knyazev et al., 2021, section 4.3 and appendix B; Knyazev et al., 2023, section 3.2, for centred kernels. Only the
-    places and channels that a parameter needs are computed: both linear maps are cut to them first.
+    Attributes:
+        weights: the last layer.
+        classes: the layer that makes the weights of classifier heads.
     """
+
+    weights: nn.Linear
+    classes: nn.Linear
 
     def __init__(self, config: GHNConfig) -> None:
         super().__init__()
         self.max_shape = config.max_shape
         self.centred = config.centred_kernels
-        out, inner, height, width = config.max_shape
-        self.places = nn.Linear(config.hid, 4 * config.hid * height * width)
-        self.mix = nn.Linear(4 * config.hid, 8 * config.hid)
-        self.weights = nn.Linear(8 * config.hid, out * inner)
-        self.classes = nn.Linear(out, config.num_classes)
+        self.num_classes = config.num_classes
+
+    def window(self, size: Size) -> Window:
+        """The places of a block of this size in the largest kernel."""
+        vertical = window(self.max_shape[2], size[2], self.centred)
+        return *vertical, *window(self.max_shape[3], size[3], self.centred)
 
     def blocks(self, states: Tensor, sizes: Sequence[Size]) -> list[Tensor]:
         """Decodes blocks.
@@ -42,9 +51,41 @@ class ConvDecoder(nn.Module):
         Returns:
             For each block a tensor of its size.
         """
+        raise NotImplementedError
+
+    def class_blocks(self, states: Tensor, inner: Sequence[int]) -> list[Tensor]:
+        """Weights of classifier heads.
+
+        Args:
+            states: (heads, hid).
+            inner: for each head its in channels, at most those of `GHNConfig.max_shape`.
+
+        Returns:
+            For each head a tensor (classes, in channels).
+        """
+        raise NotImplementedError
+
+
+class ConvDecoder(BlockDecoder):
+    """Turns a node state into a map of hidden features over the largest kernel, and each place into its weights.
+
+    Knyazev et al., 2021, section 4.3 and appendix B; Knyazev et al., 2023, section 3.2, for centred kernels. Only the
+    places and channels that a parameter needs are computed: both linear maps are cut to them first.
+    """
+
+    def __init__(self, config: GHNConfig) -> None:
+        super().__init__(config)
+        out, inner, height, width = config.max_shape
+        self.places = nn.Linear(config.hid, 4 * config.hid * height * width)
+        self.mix = nn.Linear(4 * config.hid, 8 * config.hid)
+        self.weights = nn.Linear(8 * config.hid, out * inner)
+        self.classes = nn.Linear(out, config.num_classes)
+
+    def blocks(self, states: Tensor, sizes: Sequence[Size]) -> list[Tensor]:
+        """As `BlockDecoder.blocks`."""
         windows = [self.window(size) for size in sizes]
         features = self.features(states, windows)
-        by_channels = _grouped([(self._padded(size[0], 0), self._padded(size[1], 1)) for size in sizes])
+        by_channels = grouped([(self._padded(size[0], 0), self._padded(size[1], 1)) for size in sizes])
         decoded: list[Tensor] = [states] * len(sizes)
         for (out, inner), members in by_channels.items():
             rows = torch.cat([features[member] for member in members])
@@ -58,14 +99,9 @@ class ConvDecoder(nn.Module):
         return decoded
 
     def class_blocks(self, states: Tensor, inner: Sequence[int]) -> list[Tensor]:
-        """Weights of classifier heads, (classes, in channels) each, for node states (heads, hid)."""
+        """As `BlockDecoder.class_blocks`."""
         blocks = self.blocks(states, [(self.max_shape[0], channels, 1, 1) for channels in inner])
         return [self.classes(F.relu(block[:, :, 0, 0].t())).t() for block in blocks]
-
-    def window(self, size: Size) -> tuple[int, int, int, int]:
-        """The places of a block of this size in the largest kernel: (top, bottom, left, right)."""
-        vertical = window(self.max_shape[2], size[2], self.centred)
-        return *vertical, *window(self.max_shape[3], size[3], self.centred)
 
     def channel_slice(self, out: int, inner: int) -> tuple[Tensor, Tensor]:
         """Weight (out, in, features) and bias (out, in) of the last layer, cut to the first channels: views."""
@@ -73,7 +109,7 @@ class ConvDecoder(nn.Module):
         weight = self.weights.weight.view(largest_out, largest_in, -1)[:out, :inner]
         return weight, self.weights.bias.view(largest_out, largest_in)[:out, :inner]
 
-    def features(self, states: Tensor, windows: Sequence[tuple[int, int, int, int]]) -> list[Tensor]:
+    def features(self, states: Tensor, windows: Sequence[Window]) -> list[Tensor]:
         """For each state the hidden features of the places in its window, row by row: (places, 8 hid)."""
         box = (
             min(place[0] for place in windows),
@@ -84,7 +120,7 @@ class ConvDecoder(nn.Module):
         weight, bias = self.places.weight, self.places.bias
         weight = weight.view(-1, *self.max_shape[2:], weight.shape[1])[:, box[0] : box[1], box[2] : box[3]]
         bias = bias.view(-1, *self.max_shape[2:])[:, box[0] : box[1], box[2] : box[3]]
-        by_window = _grouped(windows)
+        by_window = grouped(windows)
         maps = []
         for (top, bottom, left, right), members in by_window.items():
             rows, columns = slice(top - box[0], bottom - box[0]), slice(left - box[2], right - box[2])
@@ -93,7 +129,9 @@ class ConvDecoder(nn.Module):
             maps.append(F.relu(F.linear(states[members], local_weight, local_bias)).view(-1, weight.shape[0]))
         mixed = F.relu(self.mix(torch.cat(maps)))
         order = [member for members in by_window.values() for member in members]
-        places = [(windows[member][1] - windows[member][0]) * (windows[member][3] - windows[member][2]) for member in order]
+        places = [
+            (windows[member][1] - windows[member][0]) * (windows[member][3] - windows[member][2]) for member in order
+        ]
         parts = dict(zip(order, mixed.split(places), strict=True))
         return [parts[member] for member in range(len(windows))]
 
@@ -105,28 +143,24 @@ class ConvDecoder(nn.Module):
         return enough
 
 
-class MLPDecoder(nn.Module):
+class MLPDecoder(BlockDecoder):
     """Two linear layers from a node state to the largest block (Zhang et al., 2019, as in GHN-1 of Knyazev et al., 2021)."""
 
     def __init__(self, config: GHNConfig) -> None:
-        super().__init__()
-        self.max_shape = config.max_shape
-        self.centred = config.centred_kernels
+        super().__init__(config)
         out, inner, height, width = config.max_shape
         self.hidden = nn.Linear(config.hid, 2 * config.hid)
         self.weights = nn.Linear(2 * config.hid, out * inner * height * width)
         self.classes = nn.Linear(2 * config.hid, config.num_classes * out)
-        self.num_classes = config.num_classes
 
     def blocks(self, states: Tensor, sizes: Sequence[Size]) -> list[Tensor]:
-        """As `ConvDecoder.blocks`."""
+        """As `BlockDecoder.blocks`."""
         hidden = F.relu(self.hidden(states))
         weight = self.weights.weight.view(*self.max_shape, -1)
         bias = self.weights.bias.view(self.max_shape)
         decoded: list[Tensor] = [states] * len(sizes)
-        for size, members in _grouped(sizes).items():
-            top, bottom = window(self.max_shape[2], size[2], self.centred)
-            left, right = window(self.max_shape[3], size[3], self.centred)
+        for size, members in grouped(sizes).items():
+            top, bottom, left, right = self.window(size)
             part = (slice(size[0]), slice(size[1]), slice(top, bottom), slice(left, right))
             local = F.linear(hidden[members], weight[part].reshape(-1, weight.shape[-1]), bias[part].reshape(-1))
             blocks = local.view(len(members), *bias[part].shape).unbind(0)
@@ -135,7 +169,7 @@ class MLPDecoder(nn.Module):
         return decoded
 
     def class_blocks(self, states: Tensor, inner: Sequence[int]) -> list[Tensor]:
-        """As `ConvDecoder.class_blocks`."""
+        """As `BlockDecoder.class_blocks`."""
         flat = self.classes(F.relu(self.hidden(states))).view(len(inner), self.num_classes, -1)
         return [block[:, :channels] for block, channels in zip(flat.unbind(0), inner, strict=True)]
 
@@ -161,8 +195,9 @@ class VectorDecoder(nn.Module):
         return decoded
 
 
-def _grouped(keys: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], list[int]]:
-    groups: dict[tuple[int, ...], list[int]] = {}
+def grouped(keys: Sequence[Key]) -> dict[Key, list[int]]:
+    """The places at which each different key occurs."""
+    groups: dict[Key, list[int]] = {}
     for index, key in enumerate(keys):
         groups.setdefault(key, []).append(index)
     return groups

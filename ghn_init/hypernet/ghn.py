@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
 
 from ghn_init.graph.arch import ArchGraph
 from ghn_init.hypernet.config import DISTANCE_ROWS, GHNConfig
+from ghn_init.hypernet.conv_stream import ConvStream
 from ghn_init.hypernet.decoders import ConvDecoder, MLPDecoder, VectorDecoder
 from ghn_init.hypernet.encoder import NodeEncoder
 from ghn_init.hypernet.gatedgnn import GatedGNN
 from ghn_init.hypernet.graphormer import Graphormer
 from ghn_init.hypernet.initialise import initialise_embeddings, shrink, sinusoids
 from ghn_init.hypernet.mlp import NodeMLP
+from ghn_init.hypernet.mlp_stream import MLPStream
 from ghn_init.hypernet.normalise import FACTOR, OFFSET, bounded
-from ghn_init.hypernet.targets import Target, targets
+from ghn_init.hypernet.plan import DecodePlan
+from ghn_init.hypernet.targets import Kind, Target, by_kind, targets
 from ghn_init.hypernet.tiling import assembled
+
+#: The memory for features, and again that for blocks, as a share of the predicted parameters', and its limits in bytes.
+BUDGET_SHARE = 20
+SMALLEST_BUDGET = 2**20
+LARGEST_BUDGET = 2**24
 
 GNNS = {"graphormer": Graphormer, "gatedgnn": GatedGNN, "mlp": NodeMLP}
 DECODERS = {"conv": ConvDecoder, "mlp": MLPDecoder}
+STREAMS = {"conv": ConvStream, "mlp": MLPStream}
 
 
 class GHN(nn.Module):
@@ -82,6 +92,38 @@ class GHN(nn.Module):
             return self._predict([graphs], head)[0]
         return self._predict(graphs, head)
 
+    @torch.inference_mode()
+    def plan(self, graph: ArchGraph, *, head: bool = True) -> DecodePlan:
+        """Prepares a prediction for inference: computes all but the decoder's last layer.
+
+        Args:
+            graph: the network.
+            head: as in `forward`.
+
+        Returns:
+            What writes the parameters, with little memory, into tensors of any kind. The values are those of `forward`.
+
+        Raises:
+            PredictionError: predictions that are not finite.
+            ValueError: as `forward`.
+        """
+        wanted, left_out = targets(graph, self.config, head=head)
+        states = self._states([graph])
+        vectors: dict[str, Tensor] = {}
+        blocks: list[Target] = []
+        for kind, members in by_kind(wanted).items():
+            if kind in ("vector", "class_vector"):
+                decoded = self._decoded(kind, states, [target.node for target in members], members)
+                vectors.update((target.name, vector) for target, vector in zip(members, decoded, strict=True))
+            else:
+                blocks += members
+        if not blocks:
+            return DecodePlan(wanted, vectors, None, left_out)
+        size = 4 * sum(target.numel for target in wanted)
+        budget = min(max(size // BUDGET_SHARE, SMALLEST_BUDGET), LARGEST_BUDGET)
+        stream = STREAMS[self.config.decoder](self.decoder, states[[target.node for target in blocks]], blocks, budget)
+        return DecodePlan(wanted, vectors, stream, left_out)
+
     def _states(self, graphs: Sequence[ArchGraph]) -> Tensor:
         states: Tensor = self.norm(self.gnn(self.encoder(graphs), graphs))
         return states.float()
@@ -103,42 +145,31 @@ class GHN(nn.Module):
         return [dict(next(predictions) for _ in range(count)) for count in offsets]
 
     def _decode(self, states: Tensor, wanted: Sequence[tuple[int, Target]]) -> list[tuple[str, Tensor]]:
-        ways = {
-            "vector": self._vectors,
-            "class_vector": self._class_vectors,
-            "block": self._blocks,
-            "class_block": self._class_blocks,
-        }
         normalised: dict[int, Tensor] = {}
-        for kind, way in ways.items():
+        for kind in get_args(Kind):
             members = [index for index, (_, target) in enumerate(wanted) if target.kind == kind]
             if members:
-                nodes = torch.tensor([wanted[index][0] for index in members], device=states.device)
-                decoded = way(states[nodes], [wanted[index][1] for index in members])
+                nodes = [wanted[index][0] for index in members]
+                decoded = self._decoded(kind, states, nodes, [wanted[index][1] for index in members])
                 normalised.update(zip(members, decoded, strict=True))
         return [(target.name, assembled(normalised[index], target)) for index, (_, target) in enumerate(wanted)]
 
-    def _vectors(self, states: Tensor, wanted: Sequence[Target]) -> list[Tensor]:
-        rows = _chosen_rows(self.vectors(states), wanted)
-        return [row[: target.shape[0]] for row, target in zip(rows, wanted, strict=True)]
-
-    def _class_vectors(self, states: Tensor, wanted: Sequence[Target]) -> list[Tensor]:
-        raw = self.vectors.class_vectors(self.vectors(states).flatten(0, 1)).unflatten(0, (-1, 2))
-        return _chosen_rows(raw, wanted)
-
-    def _blocks(self, states: Tensor, wanted: Sequence[Target]) -> list[Tensor]:
-        blocks = self.decoder.blocks(states, [target.block_size(self.config.max_shape) for target in wanted])
-        return [block * target.scale for block, target in zip(blocks, wanted, strict=True)]
-
-    def _class_blocks(self, states: Tensor, wanted: Sequence[Target]) -> list[Tensor]:
-        blocks = self.decoder.class_blocks(states, [min(t.shape[1], self.config.max_shape[1]) for t in wanted])
-        return [(block * t.scale)[:, :, None, None] for block, t in zip(blocks, wanted, strict=True)]
-
-
-def _chosen_rows(raw: Tensor, wanted: Sequence[Target]) -> list[Tensor]:
-    """For each target its row of (targets, 2, length), in its range where it is to be normalised."""
-    both = torch.stack((bounded(raw[:, FACTOR], FACTOR), bounded(raw[:, OFFSET], OFFSET)), dim=1)
-    return [
-        (near if target.normalised else far)[target.row]
-        for near, far, target in zip(both.unbind(0), raw.unbind(0), wanted, strict=True)
-    ]
+    def _decoded(self, kind: Kind, states: Tensor, nodes: list[int], wanted: Sequence[Target]) -> list[Tensor]:
+        """Normalised blocks of some targets of one kind, from the states of the given nodes."""
+        chosen = states[torch.tensor(nodes, device=states.device)]
+        if kind in ("block", "class_block"):
+            largest = self.config.max_shape
+            sizes = [target.block_size(largest) for target in wanted]
+            if kind == "block":
+                blocks = self.decoder.blocks(chosen, sizes)
+            else:
+                heads = self.decoder.class_blocks(chosen, [size[1] for size in sizes])
+                blocks = [head[:, :, None, None] for head in heads]
+            return [block * target.scale for block, target in zip(blocks, wanted, strict=True)]
+        rows = torch.tensor([target.row for target in wanted], device=states.device)
+        raw = self.vectors(chosen)[torch.arange(len(wanted), device=states.device), rows]
+        if kind == "class_vector":
+            raw = self.vectors.class_vectors(raw)
+        if self.config.weight_norm:
+            raw = torch.where((rows == FACTOR)[:, None], bounded(raw, FACTOR), bounded(raw, OFFSET))
+        return [vector[: target.shape[0]] for vector, target in zip(raw.unbind(0), wanted, strict=True)]

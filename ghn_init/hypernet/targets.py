@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterable
 from typing import Literal
 
 from ghn_init.graph.arch import ArchGraph, Node
@@ -28,7 +29,6 @@ class Target:
         depth: sides of a third kernel dimension, along which the kernel is repeated (Carreira & Zisserman, 2017,
             section 2.4.1).
         scale: factor of the fan-in normalisation, 1 where there is none.
-        normalised: whether vectors go through `bounded`.
         param_shape: the shape of the parameter in its module.
         table: whether the parameter is a table of positions, one row of channels for each place of the kernel.
         kept_rows: leading rows of a table for which nothing is predicted (the class token's).
@@ -41,7 +41,6 @@ class Target:
     shape: tuple[int, ...]
     depth: int
     scale: float
-    normalised: bool
     param_shape: tuple[int, ...]
     table: bool = False
     kept_rows: int = 0
@@ -84,6 +83,14 @@ def targets(graph: ArchGraph, config: GHNConfig, *, head: bool = True) -> tuple[
     return wanted, left_out
 
 
+def by_kind(wanted: Iterable[Target]) -> dict[Kind, list[Target]]:
+    """The targets of each kind that occurs."""
+    kinds: dict[Kind, list[Target]] = {}
+    for target in wanted:
+        kinds.setdefault(target.kind, []).append(target)
+    return kinds
+
+
 def _head_reason(node: Node, config: GHNConfig, head: bool) -> str | None:
     classes = (node.shape or (0,))[0]
     if not head:
@@ -107,7 +114,6 @@ def _target(name: str, index: int, node: Node, config: GHNConfig) -> Target:
             shape=shape or (1,),
             depth=1,
             scale=1.0,
-            normalised=config.weight_norm,
             param_shape=_checked(name, param_shape, math.prod(shape)),
         )
     kernel = four_dimensions(shape)
@@ -121,7 +127,6 @@ def _target(name: str, index: int, node: Node, config: GHNConfig) -> Target:
         shape=kernel,
         depth=depth,
         scale=fan_in_scale(shape) if config.weight_norm and node.type != "pos_enc" else 1.0,
-        normalised=False,
         param_shape=param_shape if table else _checked(name, param_shape, math.prod(shape)),
         table=table,
         kept_rows=kept,
@@ -143,5 +148,7 @@ def _table_rows(
 
 def _checked(name: str, param_shape: tuple[int, ...], numel: int) -> tuple[int, ...]:
     if math.prod(param_shape) != numel:
-        raise ValueError(f"parameter {name} of shape {param_shape} does not have the {numel} elements of its node's shape")
+        raise ValueError(
+            f"parameter {name} of shape {param_shape} does not have the {numel} elements of its node's shape"
+        )
     return param_shape

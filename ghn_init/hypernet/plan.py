@@ -1,0 +1,141 @@
+"""Prediction for inference: parameters are written one piece after the other into where they belong."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from ghn_init.errors import PredictionError
+from ghn_init.hypernet.noise import NoisePool
+from ghn_init.hypernet.stream import Stream
+from ghn_init.hypernet.targets import Target
+from ghn_init.hypernet.writing import kernel_views, write
+
+
+class DecodePlan:
+    """The parameters of a network, all but decoded: from here on nothing can fail, and little memory is needed.
+
+    Made by `GHN.plan`. Holds the hidden features before the decoder's last layer, all known to be finite, and bounds on
+    what the last layer makes of them. Reads the GHN's weights until it is gone.
+
+    Attributes:
+        targets: what can be predicted, by parameter name, in the order of the graph's nodes.
+        left_out: parameters that the graph has a node for, but that are not predicted, each with the reason.
+
+    Raises:
+        PredictionError: a prediction is not finite, or could be too large for float32, with the parameter's name.
+    """
+
+    def __init__(
+        self, wanted: Iterable[Target], vectors: Mapping[str, Tensor], stream: Stream | None, left_out: dict[str, str]
+    ) -> None:
+        self.targets = {target.name: target for target in wanted}
+        self.left_out = left_out
+        self._vectors = vectors
+        self._stream = stream
+        self._members = {name: index for index, name in enumerate(n for n in self.targets if n not in vectors)}
+        self._order = list(self._members)
+        self._bounds = dict(zip(self._order, stream.bounds() if stream else [], strict=True))
+        if vectors:
+            highest = torch.stack([vector.abs().amax() for vector in vectors.values()]).tolist()
+            self._bounds.update(zip(vectors, highest, strict=True))
+        limit = torch.finfo(torch.float32).max
+        wrong = [name for name, bound in self._bounds.items() if not bound <= limit]
+        if wrong:
+            raise PredictionError(
+                f"the GHN's predictions for {len(wrong)} parameters, {wrong[0]} among them, are not finite: its weights "
+                "or the states that it computes for this graph are out of range"
+            )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The parameters that can be predicted, in the order of the graph's nodes."""
+        return tuple(self.targets)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of a parameter in its module."""
+        return self.targets[name].param_shape
+
+    def kept_rows(self, name: str) -> int:
+        """How many leading rows (class tokens) of a position table are not predicted; `write_all` leaves them alone."""
+        return self.targets[name].kept_rows
+
+    def bound(self, name: str) -> float:
+        """A number that no predicted element exceeds in size, noise apart: whether float16 can hold them all."""
+        return self._bounds[name]
+
+    def materialise(self, name: str, *, noise: float = 0.0, seed: int = 0) -> Tensor:
+        """One parameter in its module's shape: float32, on the GHN's device; rows that are not predicted are zeros.
+
+        Args:
+            name: one of `names`.
+            noise: standard deviation of the noise to add; 0 for none.
+            seed: of the noise.
+        """
+        device = self._stream.device if self._stream and name in self._members else self._vectors[name].device
+        whole = torch.zeros(self.shape(name), device=device)
+        self.write_all({name: whole}, noise=noise, seed=seed)
+        return whole
+
+    @torch.inference_mode()
+    def write_all(self, destinations: Mapping[str, Tensor], *, noise: float = 0.0, seed: int = 0) -> None:
+        """Writes predictions into tensors of any float dtype, on any device, with any strides.
+
+        Needs memory for a small part of the predictions at a time. The same GHN, graph, noise and seed give the same
+        numbers, whichever other parameters are written along, and in whatever order.
+
+        Args:
+            destinations: tensors by parameter name; all or some of `names`.
+            noise: standard deviation of the noise to add; 0 for none.
+            seed: of the noise.
+
+        Raises:
+            PredictionError: a name that is not predicted, or a tensor of another shape or of an integer dtype. Nothing
+                has been written then.
+        """
+        self._check(destinations)
+        pool = NoisePool(noise, seed) if noise else None
+        for name in destinations:
+            if name in self._vectors:
+                self._write(destinations[name], name, self._vectors[name], 0, len(self._vectors[name]), pool)
+        members = [self._members[name] for name in destinations if name in self._members]
+        if self._stream is None or not members:
+            return
+        for rows in self._stream.rows(members):
+            name = self._order[rows.member]
+            self._write(destinations[name], name, rows.values, rows.first, rows.period, pool)
+
+    def _check(self, destinations: Mapping[str, Tensor]) -> None:
+        for name, tensor in destinations.items():
+            if name not in self.targets:
+                raise PredictionError(f"{name} is not among the predicted parameters")
+            if tuple(tensor.shape) != self.shape(name) or not tensor.is_floating_point():
+                raise PredictionError(
+                    f"{name} cannot be written into a {tensor.dtype} tensor of shape {tuple(tensor.shape)}: it needs "
+                    f"floating-point numbers and shape {self.shape(name)}"
+                )
+
+    def _write(
+        self, destination: Tensor, name: str, block: Tensor, first: int, period: int, pool: NoisePool | None
+    ) -> None:
+        target = self.targets[name]
+        destination = destination.detach()
+        views = kernel_views(destination, target)
+        if views is None:
+            # No view of these strides has the kernel's shape: a detour by a tensor with plain ones.
+            plain = destination.contiguous()
+            self._write(plain, name, block, first, period, pool)
+            destination.copy_(plain)
+            return
+        block = block.to(destination.device)
+        for step, view in enumerate(views):
+            numbers = pool and partial(_numbers, pool, name, step * math.prod(target.shape), destination.device)
+            write(view, block, first, period, numbers)
+
+
+def _numbers(pool: NoisePool, name: str, skipped: int, device: torch.device, first: int, count: int) -> Tensor:
+    return pool.stretch(name, skipped + first, count, device)
