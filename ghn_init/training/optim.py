@@ -1,0 +1,51 @@
+"""Optimisers and their schedule."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from ghn_init.hypernet import GHN
+from ghn_init.training.config import TrainConfig
+
+
+def make_optimisers(ghn: GHN, config: TrainConfig) -> list[torch.optim.Optimizer]:
+    """AdamW for everything, or Muon for the weights of hidden linear layers and AdamW for the rest.
+
+    Embeddings, vectors and the last layers, whose rows are the predicted weights themselves, are not hidden matrices.
+    """
+    matrices = _hidden_matrices(ghn) if config.matrix_lr is not None else []
+    taken = {id(matrix) for matrix in matrices}
+    rest = [parameter for parameter in ghn.parameters() if id(parameter) not in taken]
+    decayed = [parameter for parameter in rest if parameter.dim() > 1]
+    plain = [parameter for parameter in rest if parameter.dim() <= 1]
+    groups = [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]
+    optimisers: list[torch.optim.Optimizer] = [
+        torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.98), weight_decay=config.weight_decay)
+    ]
+    if matrices and config.matrix_lr is not None:
+        muon = torch.optim.Muon(
+            matrices, lr=config.matrix_lr, weight_decay=config.weight_decay, adjust_lr_fn="match_rms_adamw"
+        )
+        optimisers.append(muon)
+    return optimisers
+
+
+def _hidden_matrices(ghn: GHN) -> list[nn.Parameter]:
+    last = {id(layer) for layer in (ghn.decoder.weights, ghn.decoder.classes, ghn.vectors.out, ghn.vectors.classes)}
+    return [part.weight for part in ghn.modules() if isinstance(part, nn.Linear) and id(part) not in last]
+
+
+def make_schedules(optimisers: list[torch.optim.Optimizer], config: TrainConfig) -> list[LambdaLR]:
+    """Linear warm-up, then a cosine down to `TrainConfig.final_lr`."""
+
+    def factor(step: int) -> float:
+        if step < config.warmup:
+            return (step + 1) / config.warmup
+        progress = min(1.0, (step - config.warmup) / max(1, config.steps - config.warmup))
+        return config.final_lr + (1 - config.final_lr) * 0.5 * (1 + math.cos(math.pi * progress))
+
+    return [LambdaLR(optimiser, factor) for optimiser in optimisers]
