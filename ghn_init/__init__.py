@@ -1,3 +1,40 @@
 """Start neural networks from weights that a Graph HyperNetwork predicts, instead of random ones."""
 
+from ghn_init.api import apply, predict
+from ghn_init.checkpoints import load
+from ghn_init.errors import (
+    CheckpointError,
+    GHNInitError,
+    ModelNotFoundError,
+    PredictionError,
+    TraceError,
+    UnsafeCheckpointError,
+)
+from ghn_init.graph import ArchGraph, Node, NodeRule, register, trace, unregister
+from ghn_init.hypernet import GHN, GHNConfig
+from ghn_init.prediction import Prediction
+from ghn_init.report import Report
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "GHN",
+    "ArchGraph",
+    "CheckpointError",
+    "GHNConfig",
+    "GHNInitError",
+    "ModelNotFoundError",
+    "Node",
+    "NodeRule",
+    "Prediction",
+    "PredictionError",
+    "Report",
+    "TraceError",
+    "UnsafeCheckpointError",
+    "apply",
+    "load",
+    "predict",
+    "register",
+    "trace",
+    "unregister",
+]

@@ -1,0 +1,232 @@
+"""A prediction: parameters of a module that a GHN has worked out and nobody has written yet."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fnmatch
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ghn_init.errors import PredictionError
+from ghn_init.graph.arch import ArchGraph, Node
+from ghn_init.hypernet import GHN
+from ghn_init.report import Report
+from ghn_init.saving import save_tensors
+
+
+class Prediction:
+    """What a GHN predicts for a module; nothing is written before `load_into` or `save`.
+
+    It holds the small states from which the parameters are decoded, not the parameters: each is worked out when it is
+    asked for, and `load_into` decodes them one by one straight into the module.
+
+    Attributes:
+        graph: the module's graph.
+        report: what is predicted, and what is left alone and why.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        graph: ArchGraph,
+        ghn: GHN,
+        *,
+        checkpoint: str,
+        noise: float,
+        seed: int,
+        head: bool | None,
+        exclude: Sequence[str],
+        seconds: Mapping[str, float],
+    ) -> None:
+        started = time.perf_counter()
+        self.graph = graph
+        self._module = module
+        with torch.inference_mode():
+            self._plan = ghn.plan(_without_head(graph, ghn) if head else graph, head=head is not False)
+        parameters = dict(module.named_parameters())
+        left_alone = dict(graph.left_out) | dict(self._plan.left_out)
+        for name in self._plan.names:
+            if any(fnmatch.fnmatchcase(name, pattern) for pattern in exclude):
+                left_alone[name] = "excluded"
+            elif not parameters[name].is_floating_point():
+                left_alone[name] = f"dtype {parameters[name].dtype} is not a floating-point one"
+        self._names = tuple(name for name in self._plan.names if name not in left_alone)
+        self.report = Report(
+            model=type(module).__name__,
+            checkpoint=checkpoint,
+            traced=graph.traced,
+            nodes=dict(graph.counts()),
+            predicted={name: parameters[name].numel() for name in self._names},
+            left_alone={name: (parameters[name].numel(), reason) for name, reason in left_alone.items()},
+            tied=dict(graph.aliases),
+            not_understood=dict(graph.not_understood),
+            noise=noise,
+            seed=seed,
+            seconds=dict(seconds) | {"predict": time.perf_counter() - started},
+        )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The predicted parameters."""
+        return self._names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.report.predicted
+
+    def __getitem__(self, name: str) -> Tensor:
+        """A predicted parameter as `load_into` leaves it, to rounding: in its module's shape and dtype, on the CPU.
+
+        Raises:
+            KeyError: it is not predicted; the report has the reason.
+        """
+        if name not in self:
+            reason = self.report.left_alone.get(name, (0, "the module has no such parameter"))[1]
+            raise KeyError(f"{name} is not predicted: {reason}")
+        value = self._empty(name)
+        self._write({name: value})
+        return value
+
+    def items(self) -> Iterator[tuple[str, Tensor]]:
+        """Names and values, decoded one at a time."""
+        for name in self._names:
+            yield name, self[name]
+
+    def load_into(self, module: nn.Module | None = None) -> nn.Module:
+        """Writes the predicted parameters into a module in place and returns it.
+
+        Parameters keep their identity, dtype, device, memory format and `requires_grad`; buffers and all that is not
+        predicted stay as they are. Everything that can fail is checked before the first write.
+
+        Args:
+            module: a module with the same parameters; by default the one that the prediction is for.
+
+        Raises:
+            PredictionError: a parameter is missing, has another shape or no memory (meta device).
+        """
+        module = self._module if module is None else module
+        started = time.perf_counter()
+        destinations = self._destinations(module)
+        with _uninterrupted():
+            self._write(destinations)
+        self.report.seconds["write"] = time.perf_counter() - started
+        return module
+
+    def save(self, path: str | Path, *, only_predicted: bool = False, force: bool = False) -> Path:
+        """Writes a safetensors file that `safetensors.torch.load_model`, timm's `checkpoint_path` and others read.
+
+        Args:
+            path: the file.
+            only_predicted: leave out what is not predicted. By default the module's present values of all else in
+                its state dict, buffers included, go into the file, so that it is complete.
+            force: overwrite an existing file.
+
+        Raises:
+            PredictionError: a tensor that is not predicted has no values to save (meta device).
+            FileExistsError: the file exists and `force` is not set.
+        """
+        started = time.perf_counter()
+        state = self._module.state_dict()
+        aliases = {name: target for name, target in self.report.tied.items() if target in self}
+        predicted = {name: self._empty(name) for name in self._names}
+        self._write(predicted)
+        tensors = dict(predicted) | {name: predicted[target].clone() for name, target in aliases.items()}
+        for name, tensor in state.items():
+            if name in tensors or only_predicted:
+                continue
+            if tensor.is_meta:
+                raise PredictionError(
+                    f"{name} is not predicted and has no values (meta device); give the module memory first "
+                    "(module.to_empty(device='cpu') and its own init), or save with only_predicted=True"
+                )
+            tensors[name] = tensor.detach().to("cpu", copy=True).contiguous()
+        metadata = {
+            "format": "pt",
+            "ghn_init.checkpoint": self.report.checkpoint,
+            "ghn_init.model": self.report.model,
+            "ghn_init.seed": str(self.report.seed),
+            "ghn_init.noise": repr(self.report.noise),
+            "ghn_init.predicted": f"{len(self)} tensors, {self.report.n_predicted} parameters",
+        }
+        written = save_tensors(tensors, Path(path), metadata, force=force)
+        self.report.seconds["save"] = time.perf_counter() - started
+        return written
+
+    def _empty(self, name: str) -> Tensor:
+        """Memory for a parameter, with the present values of what a prediction may not cover (class tokens' rows)."""
+        present = self._module.get_parameter(name).detach()
+        if not self._plan.kept_rows(name):
+            return torch.empty(present.shape, dtype=present.dtype)
+        if present.is_meta:
+            return torch.zeros(present.shape, dtype=present.dtype)
+        return present.to("cpu", copy=True).contiguous()
+
+    def _destinations(self, module: nn.Module) -> dict[str, Tensor]:
+        parameters = dict(module.named_parameters(remove_duplicate=False))
+        problems = []
+        for name in self._names:
+            parameter, shape = parameters.get(name), self._plan.shape(name)
+            if parameter is None:
+                problems.append(f"{name} is missing")
+            elif tuple(parameter.shape) != tuple(shape):
+                problems.append(f"{name} has shape {tuple(parameter.shape)}, predicted is {tuple(shape)}")
+            elif parameter.is_meta:
+                problems.append(f"{name} is on the meta device, call module.to_empty(device=...) first")
+            elif not parameter.is_floating_point():
+                problems.append(f"{name} has dtype {parameter.dtype}, which is not a floating-point one")
+            elif not self._fits(name, parameter.dtype):
+                problems.append(f"{name} has predictions beyond the range of {parameter.dtype}")
+        if problems:
+            more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
+            raise PredictionError(f"cannot write into {type(module).__name__}: {'; '.join(problems[:3])}{more}")
+        return {name: parameters[name].detach() for name in self._names}
+
+    def _fits(self, name: str, dtype: torch.dtype) -> bool:
+        limit = torch.finfo(dtype).max
+        return self._plan.bound(name) <= limit or float(self._plan.materialise(name).abs().amax()) <= limit
+
+    def _write(self, destinations: dict[str, Tensor]) -> None:
+        self._plan.write_all(destinations, noise=self.report.noise, seed=self.report.seed)
+
+    def __str__(self) -> str:
+        return str(self.report)
+
+
+def _without_head(graph: ArchGraph, ghn: GHN) -> ArchGraph:
+    """The graph with a head of another number of classes as an ordinary layer."""
+
+    def plain(node: Node) -> Node:
+        other = node.head and node.shape is not None and node.shape[0] != ghn.config.num_classes
+        return dataclasses.replace(node, head=False) if other else node
+
+    return dataclasses.replace(graph, nodes=tuple(plain(node) for node in graph.nodes))
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Holds Ctrl-C back until the block is through, so that it cannot leave a module half-written."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pending: list[Any] = []
+    handler = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, lambda *arguments: pending.append(arguments))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        if pending and callable(handler):
+            handler(*pending[0])

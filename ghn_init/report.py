@@ -1,0 +1,102 @@
+"""What a prediction did, and what it left alone."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+_SHOWN = 12
+
+
+@dataclasses.dataclass
+class Report:
+    """What was predicted for a module, what was left alone and why, and what it took.
+
+    Attributes:
+        model: class of the module.
+        checkpoint: name of the GHN.
+        traced: how the module was traced, "symbolic" or "shapes".
+        nodes: number of nodes of its graph by type.
+        predicted: number of elements of each predicted parameter.
+        left_alone: for each parameter that keeps its present values, its number of elements and the reason.
+        tied: further names of parameters that have several, each with the name under which it is listed.
+        not_understood: layers with parameters that no rule covers, with the number of their occurrences.
+        noise: standard deviation of the noise that is added to the predictions.
+        seed: its seed.
+        seconds: time of each stage, in order.
+    """
+
+    model: str
+    checkpoint: str
+    traced: str
+    nodes: dict[str, int]
+    predicted: dict[str, int]
+    left_alone: dict[str, tuple[int, str]]
+    tied: dict[str, str]
+    not_understood: dict[str, int]
+    noise: float
+    seed: int
+    seconds: dict[str, float] = dataclasses.field(default_factory=dict)
+
+    @property
+    def n_predicted(self) -> int:
+        """Number of predicted elements."""
+        return sum(self.predicted.values())
+
+    @property
+    def n_left_alone(self) -> int:
+        """Number of elements of the parameters that keep their values."""
+        return sum(count for count, _ in self.left_alone.values())
+
+    @property
+    def share(self) -> float:
+        """Predicted elements as a share of all, 1 for a module without parameters."""
+        total = self.n_predicted + self.n_left_alone
+        return self.n_predicted / total if total else 1.0
+
+    def reasons(self) -> dict[str, list[str]]:
+        """The parameters left alone, by reason."""
+        by_reason: dict[str, list[str]] = {}
+        for name, (_, reason) in self.left_alone.items():
+            by_reason.setdefault(reason, []).append(name)
+        return by_reason
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON types, sums included."""
+        data = dataclasses.asdict(self)
+        data["left_alone"] = {
+            name: {"elements": count, "reason": reason} for name, (count, reason) in self.left_alone.items()
+        }
+        data["n_predicted"], data["n_left_alone"], data["share"] = self.n_predicted, self.n_left_alone, self.share
+        return data
+
+    def __rich_console__(self, console: Console, options: Any) -> Any:
+        yield (
+            f"[bold]{self.model}[/bold] from checkpoint [bold]{self.checkpoint}[/bold]: predicted "
+            f"{len(self.predicted)} tensors, {self.n_predicted:,} parameters ({self.share:.2%})"
+        )
+        types = ", ".join(f"{count} {node_type}" for node_type, count in self.nodes.items())
+        yield f"graph ({self.traced} trace): {sum(self.nodes.values())} nodes ({types})"
+        if self.tied:
+            yield "tied: " + ", ".join(f"{name} is {target}" for name, target in self.tied.items())
+        if self.left_alone:
+            table = Table("left alone", "tensors", "parameters", "such as", title_justify="left")
+            for reason, names in self.reasons().items():
+                count = sum(self.left_alone[name][0] for name in names)
+                table.add_row(reason, str(len(names)), f"{count:,}", names[0])
+            yield table
+        if self.not_understood:
+            layers = ", ".join(f"{name} ({count})" for name, count in list(self.not_understood.items())[:_SHOWN])
+            yield f"layers without a rule: {layers}"
+        if self.seconds:
+            stages = ", ".join(f"{stage} {seconds:.3f} s" for stage, seconds in self.seconds.items())
+            yield f"time: {stages}"
+
+    def __str__(self) -> str:
+        console = Console(width=120, color_system=None, highlight=False)
+        with console.capture() as capture:
+            console.print(self)
+        return capture.get().rstrip()
