@@ -1,0 +1,89 @@
+"""What the commands of `ghn_init.cli` share: consoles, errors in one line, progress, tables."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ghn_init.errors import GHNInitError
+
+#: Results go to standard output, everything else to standard error.
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+@contextlib.contextmanager
+def errors_in_one_line(debug: bool) -> Iterator[None]:
+    """Ends the program with status 1 and one line on an error; with `debug`, with Python's stack trace."""
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always" if debug else "default")
+            try:
+                yield
+            finally:
+                for warning in caught:
+                    if issubclass(warning.category, UserWarning):
+                        err.print(f"[yellow]warning:[/yellow] {_one_line(warning.message)}")
+    except (typer.Exit, typer.Abort, typer.BadParameter, BrokenPipeError, KeyboardInterrupt):
+        raise
+    except (GHNInitError, OSError) as error:
+        _fail(error, debug, "")
+    except Exception as error:  # noqa: BLE001 - whatever else goes wrong is a line too, and a trace on demand
+        _fail(error, debug, f"{type(error).__name__}: ")
+
+
+def _fail(error: Exception, debug: bool, kind: str) -> None:
+    if debug:
+        raise error
+    hint = " (--debug shows where)" if kind else ""
+    err.print(f"[red]error:[/red] {kind}{_one_line(error)}{hint}", markup=True)
+    raise typer.Exit(1) from error
+
+
+def _one_line(message: object) -> str:
+    text = str(message)
+    if isinstance(message, OSError) and message.strerror and message.filename:
+        text = f"{message.filename}: {message.strerror}"
+    return " ".join(text.split()).replace("[", "\\[")
+
+
+@contextlib.contextmanager
+def stage(name: str, seconds: dict[str, float]) -> Iterator[None]:
+    """Shows what is being done while it is done, on a terminal, and notes how long it took."""
+    started = time.perf_counter()
+    with err.status(name) if err.is_terminal else contextlib.nullcontext():
+        yield
+    seconds[name] = time.perf_counter() - started
+
+
+def print_json(data: Any) -> None:
+    """Prints JSON, and nothing else, to standard output."""
+    sys.stdout.write(json.dumps(data, indent=2) + "\n")
+
+
+def table(*columns: str, right: tuple[str, ...] = ()) -> Table:
+    """A plain table; the columns named in `right` are aligned to the right."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return made
+
+
+_UNITS = {"GB": 10**9, "MB": 10**6, "kB": 10**3, "bytes": 1}
+
+
+def size_text(size: int | None, exact: bool = True) -> str:
+    """A number of bytes for people."""
+    if size is None:
+        return "?"
+    unit, value = next((unit, size / one) for unit, one in _UNITS.items() if size >= one or one == 1)
+    return f"{'' if exact else '~'}{value:.{0 if value >= 10 else 1}f} {unit}"
