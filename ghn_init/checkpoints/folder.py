@@ -42,7 +42,7 @@ def save(ghn: GHN, folder: str | os.PathLike[str], info: CheckpointInfo, *, over
     try:
         folder.mkdir(parents=True, exist_ok=True)
         weights = folder / WEIGHTS_FILE
-        write_atomically(weights, lambda path: save_file(state, path, metadata={"format": "pt", "name": info.name}))
+        write_atomically(weights, lambda path: save_file(state, path, metadata={"format": "pt"}))
         info = dataclasses.replace(info, file=WEIGHTS_FILE, size=weights.stat().st_size, sha256=digest(weights))
         write_atomically(folder / CARD_FILE, lambda path: path.write_text(card(info), encoding="utf-8"))
         write_atomically(folder / CONFIG_FILE, lambda path: path.write_text(info.to_json(), encoding="utf-8"))

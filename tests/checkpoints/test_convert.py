@@ -150,7 +150,7 @@ def test_conversion_to_a_folder(tmp_path: Path) -> None:
     assert written.size == (folder / "model.safetensors").stat().st_size
     with safe_open(folder / "model.safetensors", "pt") as file:
         assert set(file.keys()) == set(GHN(CONFIGS[GHN3]).state_dict())
-        assert file.metadata() == {"format": "pt", "name": "mine"}
+        assert file.metadata() == {"format": "pt"}
     card = (folder / "README.md").read_text()
     assert card.startswith('---\nlicense: "mit"\n')
     assert "steps: 3" in card
