@@ -42,12 +42,8 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--hid", type=int, default=64)
     parser.add_argument("--max-channels", type=int, default=32)
-    parser.add_argument(
-        "--decoder-gain", type=float, default=5.0, help="factor on the initial last layers"
-    )
-    parser.add_argument(
-        "--init", type=Path, help="state.pt whose averaged weights to start from"
-    )
+    parser.add_argument("--decoder-gain", type=float, default=5.0, help="factor on the initial last layers")
+    parser.add_argument("--init", type=Path, help="state.pt whose averaged weights to start from")
     parser.add_argument("--validate-every", type=int, default=500, help="steps")
     for field in dataclasses.fields(TrainConfig):
         kind = {"int": int, "float": float, "float | None": float}[str(field.type)]

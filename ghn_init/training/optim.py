@@ -9,13 +9,15 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from ghn_init.hypernet import GHN
+from ghn_init.hypernet.decoders import ConvDecoder
 from ghn_init.training.config import TrainConfig
 
 
 def make_optimisers(ghn: GHN, config: TrainConfig) -> list[torch.optim.Optimizer]:
     """AdamW for everything, or Muon for the weights of hidden linear layers and AdamW for the rest.
 
-    Embeddings, vectors and the last layers, whose rows are the predicted weights themselves, are not hidden matrices.
+    Embeddings, vectors and the last layers, whose rows are the predicted weights themselves, are not hidden matrices;
+    nor is the map from a state to all places of a kernel, which is many matrices in one and far the largest.
     """
     matrices = _hidden_matrices(ghn) if config.matrix_lr is not None else []
     taken = {id(matrix) for matrix in matrices}
@@ -35,8 +37,10 @@ def make_optimisers(ghn: GHN, config: TrainConfig) -> list[torch.optim.Optimizer
 
 
 def _hidden_matrices(ghn: GHN) -> list[nn.Parameter]:
-    last = {id(layer) for layer in (ghn.decoder.weights, ghn.decoder.classes, ghn.vectors.out, ghn.vectors.classes)}
-    return [part.weight for part in ghn.modules() if isinstance(part, nn.Linear) and id(part) not in last]
+    others = {id(layer) for layer in (ghn.decoder.weights, ghn.decoder.classes, ghn.vectors.out, ghn.vectors.classes)}
+    if isinstance(ghn.decoder, ConvDecoder):
+        others.add(id(ghn.decoder.places))
+    return [part.weight for part in ghn.modules() if isinstance(part, nn.Linear) and id(part) not in others]
 
 
 def make_schedules(optimisers: list[torch.optim.Optimizer], config: TrainConfig) -> list[LambdaLR]:
