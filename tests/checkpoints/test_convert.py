@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import joblib
@@ -52,12 +53,15 @@ def test_every_row_of_the_key_table_names_a_module_of_some_ghn() -> None:
 
 
 def published_names(ghn: GHN) -> dict[str, torch.Tensor]:
-    """A GHN's state dict as PPUDA would name it."""
+    """A GHN's state dict under the published names."""
     back = {ours: published for published, ours in reversed(LEGACY_MODULES)}
     state = {}
     for name, tensor in ghn.state_dict().items():
         module, _, leaf = name.rpartition(".")
-        state[f"{back[module]}.{leaf}"] = tensor
+        number = re.search(r"(?<=layers\.)\d+", module)
+        digits = number[0] if number else ""
+        published = back[re.sub(r"(?<=layers\.)\d+", "{n}", module)].replace("{n}", digits)
+        state[f"{published}.{leaf}"] = tensor
     return state
 
 
