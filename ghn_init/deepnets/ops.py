@@ -126,7 +126,7 @@ class SqueezeExcitation(nn.Module):
 
 def _split(x: Tensor) -> Tensor:
     """(batch, tokens, width) to (batch, heads, tokens, width / heads)."""
-    return x.unflatten(2, (HEADS, -1)).transpose(1, 2)
+    return torch.unflatten(x, 2, (HEADS, -1)).transpose(1, 2)
 
 
 class Attention(nn.Module):
@@ -151,7 +151,8 @@ class Attention(nn.Module):
         mixed = F.scaled_dot_product_attention(_split(query), _split(key), _split(value)).transpose(1, 2).flatten(2)
         tokens = tokens + self.out(mixed)
         tokens = tokens + self.project(F.gelu(self.hidden(self.norm2(tokens))))
-        return tokens.transpose(1, 2).unflatten(2, x.shape[2:])
+        result: Tensor = tokens.transpose(1, 2).reshape(x.shape)
+        return result
 
 
 class PositionTable(nn.Module):

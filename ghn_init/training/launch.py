@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
+from torch.multiprocessing.spawn import spawn
 
 
 def run_processes(count: int, work: Callable[..., None], *arguments: Any) -> None:
@@ -22,7 +22,7 @@ def run_processes(count: int, work: Callable[..., None], *arguments: Any) -> Non
         work(*arguments)
         return
     with tempfile.TemporaryDirectory() as folder:
-        mp.spawn(_child, args=(count, str(Path(folder) / "meeting"), work, arguments), nprocs=count)  # type: ignore[no-untyped-call]
+        spawn(_child, args=(count, str(Path(folder) / "meeting"), work, arguments), nprocs=count)  # type: ignore[no-untyped-call]
 
 
 def _child(rank: int, count: int, meeting: str, work: Callable[..., None], arguments: tuple[Any, ...]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -24,7 +25,7 @@ def make_optimisers(ghn: GHN, config: TrainConfig) -> list[torch.optim.Optimizer
     rest = [parameter for parameter in ghn.parameters() if id(parameter) not in taken]
     decayed = [parameter for parameter in rest if parameter.dim() > 1]
     plain = [parameter for parameter in rest if parameter.dim() <= 1]
-    groups = [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]
+    groups: list[dict[str, Any]] = [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]
     optimisers: list[torch.optim.Optimizer] = [
         torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.98), weight_decay=config.weight_decay)
     ]
@@ -36,7 +37,7 @@ def make_optimisers(ghn: GHN, config: TrainConfig) -> list[torch.optim.Optimizer
     return optimisers
 
 
-def _hidden_matrices(ghn: GHN) -> list[nn.Parameter]:
+def _hidden_matrices(ghn: GHN) -> list[torch.Tensor]:
     others = {id(layer) for layer in (ghn.decoder.weights, ghn.decoder.classes, ghn.vectors.out, ghn.vectors.classes)}
     if isinstance(ghn.decoder, ConvDecoder):
         others.add(id(ghn.decoder.places))

@@ -92,10 +92,10 @@ def training_architectures(
             depths = tuple(int(depth) for depth in rng.integers(1, 4 if block == "plain" else 3, rng.integers(3, 5)))
             made.append(Classic(block, depths, width))  # type: ignore[arg-type]
             continue
-        architecture = sample("train", index)
+        while (architecture := sample("train", index)).n_cells > max_cells:
+            index += 1
         index += 1
-        if architecture.n_cells <= max_cells:
-            made.append(dataclasses.replace(architecture, width=width))
+        made.append(dataclasses.replace(architecture, width=width))
     return made
 
 

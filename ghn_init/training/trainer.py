@@ -69,7 +69,8 @@ class Trainer:
         self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
         self.optimisers = make_optimisers(ghn, config)
         self.schedules = make_schedules(self.optimisers, config)
-        self.average = AveragedModel(ghn, multi_avg_fn=get_ema_multi_avg_fn(config.ema))
+        average = get_ema_multi_avg_fn(config.ema)  # type: ignore[no-untyped-call]
+        self.average = AveragedModel(ghn, multi_avg_fn=average)
         self.step = 0
         self.skipped = 0
         self.seconds = 0.0
@@ -220,7 +221,7 @@ class Trainer:
             loss=round(loss, 4),
             accuracy=round(correct, 4),
             gradient_norm=round(norm, 4),
-            lr=self.schedules[0].get_last_lr()[0],
+            lr=float(self.schedules[0].get_last_lr()[0]),
             skipped=self.skipped,
         )
         if self.folder is not None and self.rank == 0:

@@ -1,4 +1,5 @@
 import io
+import itertools
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -75,18 +76,12 @@ def test_batches_are_shifted_and_flipped_copies():
     padded = F.pad(images.pixels, (2, 2, 2, 2))
     seen = set()
     for picture, label in zip(x, y, strict=True):
-        matches = [
-            (flip, top, left)
-            for flip in (False, True)
-            for top in range(5)
-            for left in range(5)
-            if torch.allclose(
-                picture,
-                normalise((lambda c: c.flip(2) if flip else c)(padded[label, :, top : top + 8, left : left + 8])[None])[
-                    0
-                ],
-            )
-        ]
+        matches = []
+        for flip, top, left in itertools.product((False, True), range(5), range(5)):
+            window = padded[label, :, top : top + 8, left : left + 8]
+            expected = normalise(window.flip(2)[None] if flip else window[None])[0]
+            if torch.allclose(picture, expected):
+                matches.append((flip, top, left))
         assert matches
         seen.add(matches[0])
     assert len(seen) > 15
