@@ -14,7 +14,7 @@ import ghn_init
 from ghn_init.checkpoints import CheckpointInfo, find
 from ghn_init.checkpoints import convert as convert_file
 from ghn_init.checkpoints.listing import listings
-from ghn_init.cli_support import err, errors_in_one_line, out, print_json, size_text, stage, table
+from ghn_init.cli_support import errors_in_one_line, out, print_json, size_text, stage, table
 from ghn_init.zoo import find_model
 
 app = typer.Typer(
@@ -226,12 +226,8 @@ def _written(output: Path | None) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Runs the command: status 0, 1 for an error, 2 for wrong usage, 130 when interrupted."""
-    try:
-        app()
-    except KeyboardInterrupt:
-        err.print("interrupted")
-        raise SystemExit(130) from None
+    """Runs the command: exit status 0, 1 for an error, 2 for wrong usage."""
+    app()
 
 
 if __name__ == "__main__":
