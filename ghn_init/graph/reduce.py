@@ -7,8 +7,8 @@ from math import isqrt
 
 from torch import nn
 
-from ghn_init.graph.abstract import INPUT, RawNode
 from ghn_init.graph.arch import Node
+from ghn_init.graph.builder import INPUT, RawNode
 
 #: A join of fewer than two distinct nodes says nothing.
 _JOINS = frozenset({"sum", "concat"})
