@@ -3,7 +3,8 @@
     python benchmarks/eval_default.py --data test.parquet --ghn hub_configs/default --out results.json
 
 `--ghn` is a checkpoint's folder, or the `state.pt` of a training run (its averaged weights are taken). Batch norms use
-the statistics of batches of 64 images, as the papers do. ResNet-18 and ResNet-50 are torchvision's with a first
+the statistics of batches of 64 images, as the papers do. Each network sees its own block of test images, so that the
+mean is over all of them. ResNet-18 and ResNet-50 are torchvision's with a first
 convolution of 3x3 and stride 1 and without the first pooling, as in the papers.
 """
 
@@ -65,13 +66,20 @@ def networks(split: str, count: int) -> Iterator[tuple[str, nn.Module]]:
             yield f"{split}/{index}", build(sample(split, index))  # type: ignore[arg-type]
 
 
+def shown_to(place: int, images: Images, args: argparse.Namespace) -> Images:
+    """The images for the network at `place`: the first ones for the ResNets, a block of its own for each other one."""
+    if place < len(RESNETS):
+        return images.subset(slice(args.resnet_images))
+    start = (place - len(RESNETS)) * args.images
+    return images.subset(torch.arange(start, start + args.images) % len(images))
+
+
 def evaluate_share(args: argparse.Namespace, part: int) -> None:
     """Evaluate every `processes`-th network, and write the accuracies to a file of this process."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(1)
     ghn = load_ghn(args.ghn)
     images = read_parquet(args.data)
-    few = images.subset(slice(args.images))
     found = {}
     for place, (name, network) in enumerate(networks(args.split, args.networks)):
         if place % args.processes != part:
@@ -79,8 +87,7 @@ def evaluate_share(args: argparse.Namespace, part: int) -> None:
         with torch.no_grad():
             parameters = ghn(trace(network))
         assert isinstance(parameters, dict)
-        shown: Images = images if name == "resnet18" else few
-        found[name] = accuracy(network, shown, parameters=parameters)
+        found[name] = accuracy(network, shown_to(place, images, args), parameters=parameters)
         logger.info("%s %.4f", name, found[name])
         args.out.with_suffix(f".part{part}").write_text(json.dumps(found))
 
@@ -98,7 +105,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--split", default="test")
     parser.add_argument("--networks", type=int, default=100)
-    parser.add_argument("--images", type=int, default=2048, help="the first so many test images (ResNet-18: all)")
+    parser.add_argument("--images", type=int, default=512, help="test images a network: each has a block of its own")
+    parser.add_argument("--resnet-images", type=int, default=2048, help="test images for the ResNets")
     parser.add_argument("--processes", type=int, default=2)
     args = parser.parse_args()
     run_processes(args.processes, _work, args)
@@ -113,6 +121,7 @@ def main() -> None:
         **Summary(tuple(own)).to_dict(),
         **{name: found[name] for name in RESNETS},
         "images": args.images,
+        "resnet_images": args.resnet_images,
     }
     args.out.write_text(json.dumps(results, indent=1))
     shown = {key: value for key, value in results.items() if isinstance(value, float) and not math.isnan(value)}

@@ -66,10 +66,11 @@ def main() -> None:
                 "standard_error": round(found["standard_error"], 4),
                 "best": round(found["best"], 4),
                 "worst": round(found["worst"], 4),
-                "test_images": found["images"],
+                "test_images_each": found["images"],
             },
             "resnet18_top1": round(found["resnet18"], 4),
             "resnet50_top1": round(found["resnet50"], 4),
+            "resnet_test_images": found["resnet_images"],
             "command": "python benchmarks/eval_default.py --data test.parquet --ghn hub_configs/default --out out.json",
         }
     info = CheckpointInfo(

@@ -26,7 +26,7 @@ from ghn_init.training.pool import load_pool, make_entry, save_pool, training_ar
 from ghn_init.training.trainer import Trainer
 
 #: Training images kept out for validation, and networks to validate on.
-HELD_OUT, VALIDATION = 5000, 30
+HELD_OUT, VALIDATION = 5000, 20
 
 
 def main() -> None:
@@ -86,7 +86,7 @@ def train(args: argparse.Namespace) -> None:
         ghn = trainer.averaged.eval()
         with torch.no_grad():
             mine = [
-                accuracy(entry.skeleton, held_out.subset(slice(512)), parameters=ghn(entry.graph)) for entry in networks
+                accuracy(entry.skeleton, held_out.subset(slice(256)), parameters=ghn(entry.graph)) for entry in networks
             ]
         shares: list[list[float]] = [mine] * trainer.world
         if trainer.world > 1:
