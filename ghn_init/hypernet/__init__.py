@@ -1,4 +1,4 @@
-"""Graph HyperNetworks as plain modules: what they read is an `ArchGraph`, what they predict is a network's parameters."""
+"""Graph HyperNetworks as plain modules: they read an `ArchGraph` and predict the network's parameters."""
 
 from ghn_init.hypernet.config import GHNConfig
 from ghn_init.hypernet.ghn import GHN

@@ -19,7 +19,7 @@ def largest(tensor: Tensor) -> float:
     if state is not None and tensor in _known and _known[tensor][0] == state:
         known: float = _known[tensor][1]
         return known
-    low, high = torch.stack(torch.aminmax(tensor.detach())).tolist()
+    low, high = (float(end) for end in torch.aminmax(tensor.detach()))
     value = high if high != high else max(-low, high)
     if state is not None:
         _known[tensor] = (state, value)

@@ -12,7 +12,7 @@ from ghn_init.graph.arch import NODE_TYPES, VIRTUAL_EDGE_CUTOFF
 GNNKind = Literal["graphormer", "gatedgnn", "mlp"]
 DecoderKind = Literal["conv", "mlp"]
 
-#: Rows of the Graphormer's distance embedding (Knyazev et al., 2023, section 3): two lead rows, then distances 0 to 254.
+#: Rows of the Graphormer's distance embedding: two lead rows, then distances 0 to 254.
 DISTANCE_ROWS = 257
 #: Rows of the distance embedding before that of distance 0; the released files keep them, nothing reads them.
 DISTANCE_LEAD = 2
@@ -121,7 +121,8 @@ class GHNConfig:
         ]
         if problems:
             raise ValueError("not a GHN configuration: " + "; ".join(problems))
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in data.items()})
+        values: dict[str, Any] = {key: tuple(item) if isinstance(item, list) else item for key, item in data.items()}
+        return cls(**values)
 
 
 def _fits(value: Any, example: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 
 import torch
 import torch.nn.functional as F
@@ -21,8 +22,8 @@ PIECE = 300_000
 class ConvStream:
     """The blocks of a `ConvDecoder`.
 
-    Large decoders are almost nothing but their last layer's weight, which no cache holds. It is read once, a slab of out
-    channels at a time, for all targets that need these channels, and where it lies: no part of it is ever copied.
+    Large decoders are almost nothing but their last layer's weight, which no cache holds. It is read once, a slab of
+    out channels at a time, for all targets that need these channels, and where it lies: no part of it is ever copied.
 
     Args:
         decoder: the decoder.
@@ -80,7 +81,7 @@ class ConvStream:
     def _together(self, members: list[int]) -> Iterator[Rows]:
         """The blocks of some targets, which are sorted by in channels, falling."""
         heads = {
-            member: self.features.new_zeros(len(self.decoder.classes.bias), self.sizes[member][1])
+            member: self.features.new_zeros(self.decoder.num_classes, self.sizes[member][1])
             for member in members
             if self.wanted[member].kind == "class_block"
         }
@@ -94,15 +95,14 @@ class ConvStream:
             last = min(end, first + slab.height(end - first))
             for member, block in slab.blocks(first, last):
                 if member in heads:
-                    weight = self.decoder.classes.weight[:, first : first + len(block)]
+                    weight = self.decoder.classes.weight[:, first : first + block.shape[0]]
                     heads[member].addmm_(weight, F.relu(block[:, :, 0, 0]))
                 else:
-                    values = enlarged(block, *self.sizes[member][2:])
-                    yield Rows(member, first, self.sizes[member][0], values.mul_(self.wanted[member].scale))
+                    yield Rows(member, first, self.sizes[member][0], enlarged(block, *self.sizes[member][2:]))
             first = last
         for member, head in heads.items():
             values = head.add_(self.decoder.classes.bias[:, None]).mul_(self.wanted[member].scale)
-            yield Rows(member, 0, len(values), values[:, :, None, None])
+            yield Rows(member, 0, values.shape[0], values[:, :, None, None])
 
 
 class Slab:
@@ -117,19 +117,20 @@ class Slab:
         self.stream = stream
         self.members = members
         counts = [stream.places[member][1] - stream.places[member][0] for member in members]
-        self.ends = torch.tensor(counts).cumsum(0).tolist()
-        picked = torch.cat([stream.features[slice(*stream.places[member])] for member in members])
-        self.columns = picked.t().contiguous()
+        self.ends = list(accumulate(counts))
+        rows = torch.cat([stream.features[slice(*stream.places[member])] for member in members])
+        self.columns = rows.t().contiguous()
         inner = [stream.sizes[member][1] for member in members]
         self.segments = segments(inner, self.ends, self.columns.shape[0] * stream.sizes[members[0]][0])
 
     def height(self, left: int) -> int:
         """How many out channels fit into the budget, if so many are left: slabs of nearly the same height."""
         bytes_each = 4 * sum((high - low) * self.ends[count - 1] for low, high, count in self.segments)
-        return -(-left // -(-left * bytes_each // self.stream.budget))
+        slabs = -(-left * bytes_each // self.stream.budget)
+        return -(-left // slabs)
 
     def blocks(self, first: int, last: int) -> Iterator[tuple[int, Tensor]]:
-        """For each target its out channels from `first` to at most `last`: (channels, in, height, width)."""
+        """For each target its out channels `first` to at most `last`, normalised: (channels, in, height, width)."""
         decoder = self.stream.decoder
         weight, bias = decoder.channel_slice(*decoder.max_shape[:2])
         parts = []
@@ -140,14 +141,16 @@ class Slab:
         for index, (member, end) in enumerate(zip(self.members, self.ends, strict=True)):
             out, inner, height, width = self.stream.sizes[member]
             rows = min(out, last) - first
-            pieces = [
-                part[:rows, : inner - low, start:end]
-                for part, (low, _, count) in zip(parts, self.segments, strict=True)
-                if index < count
-            ]
+            # A head's weights are normalised after the class layer.
+            target = self.stream.wanted[member]
+            scale = 1.0 if target.kind == "class_block" else target.scale
+            block = self.columns.new_empty(rows, inner, end - start)
+            for part, (low, high, count) in zip(parts, self.segments, strict=True):
+                if index < count:
+                    stop = min(high, inner)
+                    torch.mul(part[:rows, : stop - low, start:end], scale, out=block[:, low:stop])
             top, bottom, left, right = decoder.window((out, inner, height, width))
-            whole = torch.cat(pieces, dim=1)
-            yield member, whole.view(rows, inner, bottom - top, right - left)
+            yield member, block.view(rows, inner, bottom - top, right - left)
             start = end
 
 

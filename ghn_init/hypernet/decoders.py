@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ghn_init.hypernet.config import GHNConfig
-from ghn_init.hypernet.tiling import enlarged, window
+from ghn_init.hypernet.tiling import enlarged, split_rows, window
 
 #: (out channels, in channels, height, width)
 Size = tuple[int, int, int, int]
@@ -91,7 +91,7 @@ class ConvDecoder(BlockDecoder):
             rows = torch.cat([features[member] for member in members])
             weight, bias = self.channel_slice(out, inner)
             flat = F.linear(rows, weight.reshape(out * inner, -1), bias.reshape(-1))
-            parts = flat.split([len(features[member]) for member in members])
+            parts = split_rows(flat, [features[member].shape[0] for member in members])
             for member, part in zip(members, parts, strict=True):
                 size, (top, bottom, left, right) = sizes[member], windows[member]
                 block = part.view(bottom - top, right - left, out, inner)[:, :, : size[0], : size[1]]
@@ -117,9 +117,9 @@ class ConvDecoder(BlockDecoder):
             min(place[2] for place in windows),
             max(place[3] for place in windows),
         )
-        weight, bias = self.places.weight, self.places.bias
-        weight = weight.view(-1, *self.max_shape[2:], weight.shape[1])[:, box[0] : box[1], box[2] : box[3]]
-        bias = bias.view(-1, *self.max_shape[2:])[:, box[0] : box[1], box[2] : box[3]]
+        inside = (slice(None), slice(box[0], box[1]), slice(box[2], box[3]))
+        weight = self.places.weight.view(-1, *self.max_shape[2:], self.places.in_features)[inside]
+        bias = self.places.bias.view(-1, *self.max_shape[2:])[inside]
         by_window = grouped(windows)
         maps = []
         for (top, bottom, left, right), members in by_window.items():
@@ -132,7 +132,7 @@ class ConvDecoder(BlockDecoder):
         places = [
             (windows[member][1] - windows[member][0]) * (windows[member][3] - windows[member][2]) for member in order
         ]
-        parts = dict(zip(order, mixed.split(places), strict=True))
+        parts = dict(zip(order, split_rows(mixed, places), strict=True))
         return [parts[member] for member in range(len(windows))]
 
     def _padded(self, channels: int, dimension: int) -> int:
@@ -144,7 +144,7 @@ class ConvDecoder(BlockDecoder):
 
 
 class MLPDecoder(BlockDecoder):
-    """Two linear layers from a node state to the largest block (Zhang et al., 2019, as in GHN-1 of Knyazev et al., 2021)."""
+    """Two linear layers from a node state to the largest block: GHN-1 (Zhang et al., 2019; Knyazev et al., 2021)."""
 
     def __init__(self, config: GHNConfig) -> None:
         super().__init__(config)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ghn_init.errors import PredictionError
 from ghn_init.graph.arch import ArchGraph
 from ghn_init.hypernet.config import GHNConfig
 
@@ -41,10 +42,10 @@ def four_dimensions(shape: Sequence[int]) -> tuple[int, int, int, int]:
     Five dimensions are those of a 3-D convolution; its depth, which comes third, is left out.
 
     Raises:
-        ValueError: more than five dimensions.
+        PredictionError: more than five dimensions.
     """
     if len(shape) > 5:
-        raise ValueError(f"shape {tuple(shape)} has {len(shape)} dimensions, a GHN knows parameters of up to 5")
+        raise PredictionError(f"shape {tuple(shape)} has {len(shape)} dimensions, a GHN knows parameters of up to 5")
     flat = (*shape[:2], *shape[3:]) if len(shape) == 5 else tuple(shape)
     out, inner, height, width = (*flat, 1, 1, 1, 1)[:4]
     return out, inner, height, width
@@ -85,12 +86,12 @@ class NodeEncoder(nn.Module):
         """States of all nodes of all graphs, one graph after the other: float32, (nodes, hid).
 
         Raises:
-            ValueError: a node type outside this GHN's vocabulary.
+            PredictionError: a node type outside this GHN's vocabulary.
         """
         nodes = [node for graph in graphs for node in graph.nodes]
         strange = sorted({node.type for node in nodes} - self._type_rows.keys())
         if strange:
-            raise ValueError(f"node types {strange} are not in this GHN's vocabulary: {list(self._type_rows)}")
+            raise PredictionError(f"node types {strange} are not in this GHN's vocabulary: {list(self._type_rows)}")
         device = self.types.weight.device
         types = torch.tensor([self._type_rows[node.type] for node in nodes], device=device)
         shapes = torch.tensor([self.shape_rows(node.shape) for node in nodes], device=device)

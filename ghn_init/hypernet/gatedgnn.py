@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ghn_init.graph.arch import ArchGraph
 from ghn_init.hypernet.config import GHNConfig
+from ghn_init.hypernet.tiling import split_rows
 
 #: Graphs are taken together up to this many nodes: the matrix of messages grows with the square of their number.
 NODES_AT_ONCE = 2048
@@ -52,7 +53,7 @@ class GatedGNN(nn.Module):
         """
         with torch.autocast(states.device.type, enabled=False):
             chunks = list(_chunks(graphs))
-            parts = states.float().split([sum(map(len, chunk)) for chunk in chunks])
+            parts = split_rows(states.float(), [sum(map(len, chunk)) for chunk in chunks])
             return torch.cat([self._visit(part, chunk) for part, chunk in zip(parts, chunks, strict=True)])
 
     def _visit(self, states: Tensor, graphs: Sequence[ArchGraph]) -> Tensor:
@@ -69,19 +70,23 @@ class GatedGNN(nn.Module):
 
     def _edge_weights(self, graphs: Sequence[ArchGraph], states: Tensor) -> Tensor:
         """(kinds of message, nodes, nodes): the factor of what a row's node sends to a column's node."""
-        paths = torch.block_diag(*(graph.adjacency(self.reach) for graph in graphs)).to(states.device)
-        direct = (paths == 1).to(states.dtype)
+        paths = states.new_zeros(states.shape[0], states.shape[0])
+        first = 0
+        for graph in graphs:
+            block = slice(first, first + len(graph))
+            paths[block, block] = graph.adjacency(self.reach).to(paths)
+            first = block.stop
+        direct = (paths == 1).to(paths.dtype)
         if self.virtual_message is None:
             return direct[None]
-        lengths = paths.to(states.dtype)
-        return torch.stack((direct, torch.where(paths > 0, lengths.reciprocal(), 0)))
+        return torch.stack((direct, torch.where(paths > 0, paths.reciprocal(), 0)))
 
     def _sweep(self, states: Tensor, weights: Tensor, widths: list[int]) -> Tensor:
-        """Visits the nodes in groups of the given sizes; row i, column j of `weights`: what node i takes from node j."""
-        from_state = F.linear(states, self.gru.weight_hh, self.gru.bias_hh).split(widths)
+        """Visits nodes in groups of the given sizes; row i, column j of `weights`: what node i takes from node j."""
+        from_state = split_rows(F.linear(states, self.gru.weight_hh, self.gru.bias_hh), widths)
         received = torch.zeros_like(states)
         visited, first = [], 0
-        for state, gates in zip(states.split(widths), from_state, strict=True):
+        for state, gates in zip(split_rows(states, widths), from_state, strict=True):
             width = len(state)
             from_message = F.linear(received[:width], self.gru.weight_ih, self.gru.bias_ih)
             new = _gated(state, gates, from_message)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ghn_init.graph.arch import ArchGraph
-from ghn_init.hypernet.config import DISTANCE_ROWS, GHNConfig
+from ghn_init.hypernet.config import DISTANCE_ROWS, DecoderKind, GHNConfig, GNNKind
 from ghn_init.hypernet.conv_stream import ConvStream
 from ghn_init.hypernet.decoders import ConvDecoder, MLPDecoder, VectorDecoder
 from ghn_init.hypernet.encoder import NodeEncoder
@@ -19,17 +19,21 @@ from ghn_init.hypernet.initialise import initialise_embeddings, shrink, sinusoid
 from ghn_init.hypernet.mlp import NodeMLP
 from ghn_init.hypernet.mlp_stream import MLPStream
 from ghn_init.hypernet.normalise import FACTOR, OFFSET, bounded
-from ghn_init.hypernet.plan import DecodePlan
+from ghn_init.hypernet.plan import DecodePlan, Vector
 from ghn_init.hypernet.targets import Kind, Target, by_kind, targets
-from ghn_init.hypernet.tiling import assembled
+from ghn_init.hypernet.tiling import assembled, split_rows
 
 #: The memory for features, and again that for blocks, as a share of the predicted parameters', and its limits in bytes.
 BUDGET_SHARE = 20
-SMALLEST_BUDGET = 2**20
+SMALLEST_BUDGET = 2**18
 LARGEST_BUDGET = 2**24
 
-GNNS = {"graphormer": Graphormer, "gatedgnn": GatedGNN, "mlp": NodeMLP}
-DECODERS = {"conv": ConvDecoder, "mlp": MLPDecoder}
+GNNS: dict[GNNKind, type[Graphormer | GatedGNN | NodeMLP]] = {
+    "graphormer": Graphormer,
+    "gatedgnn": GatedGNN,
+    "mlp": NodeMLP,
+}
+DECODERS: dict[DecoderKind, type[ConvDecoder | MLPDecoder]] = {"conv": ConvDecoder, "mlp": MLPDecoder}
 STREAMS = {"conv": ConvStream, "mlp": MLPStream}
 
 
@@ -46,30 +50,19 @@ class GHN(nn.Module):
         self.encoder = NodeEncoder(config)
         self.gnn = GNNS[config.gnn](config)
         self.norm = nn.LayerNorm(config.hid) if config.layernorm else nn.Identity()
-        self.decoder: ConvDecoder | MLPDecoder = DECODERS[config.decoder](config)
+        self.decoder = DECODERS[config.decoder](config)
         self.vectors = VectorDecoder(config)
-        self.reset_parameters()
-
-    @torch.no_grad()
-    def reset_parameters(self) -> None:
-        """Draws new weights, as for training GHN-3 (Knyazev et al., 2023, appendix A).
-
-        The linear layers keep PyTorch's initialisation, but for the last ones of the decoders, which predict small
-        values; embeddings are truncated normals, but for the distances', which are sinusoids.
-        """
-        for part in self.modules():
-            if isinstance(part, (nn.Linear, nn.LayerNorm, nn.GRUCell)):
-                part.reset_parameters()
+        # Training starts as GHN-3's does; the distances' embedding need not be learnt from nothing.
         initialise_embeddings(self)
         if isinstance(self.gnn, Graphormer):
-            self.gnn.bias.distance.weight.copy_(sinusoids(DISTANCE_ROWS, self.config.hid))
+            self.gnn.bias.distance.weight.data.copy_(sinusoids(DISTANCE_ROWS, config.hid))
         for layer in (self.decoder.weights, self.decoder.classes, self.vectors.out):
             shrink(layer)
 
     def embed(self, graphs: Sequence[ArchGraph]) -> list[Tensor]:
         """The states of each graph's nodes just before decoding: float32, (nodes, hid)."""
         states = self._states(graphs)
-        return list(states.split([len(graph) for graph in graphs]))
+        return list(split_rows(states, [len(graph) for graph in graphs]))
 
     def forward(
         self, graphs: ArchGraph | Sequence[ArchGraph], *, head: bool = True
@@ -86,7 +79,7 @@ class GHN(nn.Module):
             module. The rows of position tables that belong to no place (class tokens) are zeros.
 
         Raises:
-            ValueError: a node type that this GHN does not know, or a parameter that does not fit its node.
+            PredictionError: a node type that this GHN does not know, or a parameter that does not fit its node.
         """
         if isinstance(graphs, ArchGraph):
             return self._predict([graphs], head)[0]
@@ -104,24 +97,26 @@ class GHN(nn.Module):
             What writes the parameters, with little memory, into tensors of any kind. The values are those of `forward`.
 
         Raises:
-            PredictionError: predictions that are not finite.
-            ValueError: as `forward`.
+            PredictionError: as `forward`, and for predictions that are not finite.
         """
         wanted, left_out = targets(graph, self.config, head=head)
         states = self._states([graph])
-        vectors: dict[str, Tensor] = {}
+        vectors: dict[str, Vector] = {}
         blocks: list[Target] = []
         for kind, members in by_kind(wanted).items():
-            if kind in ("vector", "class_vector"):
-                decoded = self._decoded(kind, states, [target.node for target in members], members)
-                vectors.update((target.name, vector) for target, vector in zip(members, decoded, strict=True))
-            else:
+            if kind in ("block", "class_block"):
                 blocks += members
+                continue
+            rows = self._vector_rows(kind, states, [target.node for target in members], members)
+            bounds = rows.abs().amax(dim=1).tolist()
+            for target, row, bound in zip(members, rows.unbind(0), bounds, strict=True):
+                vectors[target.name] = Vector(row[: target.shape[0]], bound)
         if not blocks:
             return DecodePlan(wanted, vectors, None, left_out)
         size = 4 * sum(target.numel for target in wanted)
         budget = min(max(size // BUDGET_SHARE, SMALLEST_BUDGET), LARGEST_BUDGET)
-        stream = STREAMS[self.config.decoder](self.decoder, states[[target.node for target in blocks]], blocks, budget)
+        nodes = torch.tensor([target.node for target in blocks], device=states.device)
+        stream = STREAMS[self.config.decoder](self.decoder, states[nodes], blocks, budget)
         return DecodePlan(wanted, vectors, stream, left_out)
 
     def _states(self, graphs: Sequence[ArchGraph]) -> Tensor:
@@ -156,20 +151,25 @@ class GHN(nn.Module):
 
     def _decoded(self, kind: Kind, states: Tensor, nodes: list[int], wanted: Sequence[Target]) -> list[Tensor]:
         """Normalised blocks of some targets of one kind, from the states of the given nodes."""
+        if kind in ("vector", "class_vector"):
+            rows = self._vector_rows(kind, states, nodes, wanted)
+            return [row[: target.shape[0]] for row, target in zip(rows.unbind(0), wanted, strict=True)]
         chosen = states[torch.tensor(nodes, device=states.device)]
-        if kind in ("block", "class_block"):
-            largest = self.config.max_shape
-            sizes = [target.block_size(largest) for target in wanted]
-            if kind == "block":
-                blocks = self.decoder.blocks(chosen, sizes)
-            else:
-                heads = self.decoder.class_blocks(chosen, [size[1] for size in sizes])
-                blocks = [head[:, :, None, None] for head in heads]
-            return [block * target.scale for block, target in zip(blocks, wanted, strict=True)]
+        sizes = [target.block_size(self.config.max_shape) for target in wanted]
+        if kind == "block":
+            blocks = self.decoder.blocks(chosen, sizes)
+        else:
+            heads = self.decoder.class_blocks(chosen, [size[1] for size in sizes])
+            blocks = [head[:, :, None, None] for head in heads]
+        return [block * target.scale for block, target in zip(blocks, wanted, strict=True)]
+
+    def _vector_rows(self, kind: Kind, states: Tensor, nodes: list[int], wanted: Sequence[Target]) -> Tensor:
+        """Normalised vectors, (targets, largest length), of targets of kind "vector" or "class_vector"."""
         rows = torch.tensor([target.row for target in wanted], device=states.device)
-        raw = self.vectors(chosen)[torch.arange(len(wanted), device=states.device), rows]
+        chosen = states[torch.tensor(nodes, device=states.device)]
+        raw: Tensor = self.vectors(chosen)[torch.arange(len(wanted), device=states.device), rows]
         if kind == "class_vector":
             raw = self.vectors.class_vectors(raw)
-        if self.config.weight_norm:
-            raw = torch.where((rows == FACTOR)[:, None], bounded(raw, FACTOR), bounded(raw, OFFSET))
-        return [vector[: target.shape[0]] for vector, target in zip(raw.unbind(0), wanted, strict=True)]
+        if not self.config.weight_norm:
+            return raw
+        return torch.where((rows == FACTOR)[:, None], bounded(raw, FACTOR), bounded(raw, OFFSET))

@@ -11,10 +11,13 @@ from torch.nn.utils.rnn import pad_sequence
 
 from ghn_init.graph.arch import ArchGraph
 from ghn_init.hypernet.config import DISTANCE_LEAD, DISTANCE_ROWS, GHNConfig
+from ghn_init.hypernet.tiling import split_rows
 
 #: Larger degrees and distances from the input share the last row of their embedding.
 MAX_DEGREE = 100
 MAX_INPUT_DISTANCE = 1000
+#: Attention scores computed at a time on CPU, as many as fit into the cache.
+SCORES_AT_ONCE = 2**18
 
 
 class DistanceBias(nn.Module):
@@ -40,7 +43,7 @@ class DistanceBias(nn.Module):
         """
         lengths = torch.arange(-reach, reach + 1, device=signed.device)
         pair = torch.stack((lengths.clamp(min=0), (-lengths).clamp(min=0)), dim=1) + DISTANCE_LEAD
-        per_pair = self.out(F.relu(self.hidden(self.distance(pair).flatten(1))))
+        per_pair: Tensor = self.out(F.relu(self.hidden(self.distance(pair).flatten(1))))
         graphs, nodes, _ = signed.shape
         flat = (signed.flatten() + reach).int()
         bias = per_pair.t().index_select(1, flat)
@@ -65,11 +68,37 @@ class GraphormerLayer(nn.Module):
         graphs, nodes, hid = states.shape
         qkv = self.qkv(self.norm_attention(states)).view(graphs, nodes, 3, self.heads, hid // self.heads)
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=bias.to(query.dtype))
+        mixed = attend(query, key, value, bias)
         states = states + self.project(mixed.transpose(1, 2).reshape(graphs, nodes, hid))
         wide = F.gelu(self.expand(self.norm_feedforward(states)))
         updated: Tensor = states + self.contract(wide)
         return updated
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor) -> Tensor:
+    """Attention of all nodes to all nodes: softmax(query key^T / sqrt(width) + bias) value.
+
+    PyTorch's fused attention computes its exponentials on CPU with an approximation whose error, summed over a layer's
+    weights, is larger than that of all other steps together.
+
+    Args:
+        query: (graphs, heads, nodes, width).
+        key: as `query`.
+        value: as `query`.
+        bias: (graphs, heads, nodes, nodes).
+
+    Returns:
+        As `query`.
+    """
+    graphs, heads, nodes, width = query.shape
+    at_once = max(1, SCORES_AT_ONCE // (graphs * nodes * nodes)) if query.device.type == "cpu" else heads
+    mixed = []
+    for first in range(0, heads, at_once):
+        some = slice(first, first + at_once)
+        scores = query[:, some] @ key[:, some].transpose(-2, -1)
+        scores = scores.mul_(width**-0.5).add_(bias[:, some])
+        mixed.append(scores.softmax(dim=-1) @ value[:, some])
+    return torch.cat(mixed, dim=1)
 
 
 class Graphormer(nn.Module):
@@ -90,7 +119,7 @@ class Graphormer(nn.Module):
         paths = _padded([graph.adjacency(self.reach) for graph in graphs], states.device)
         direct = paths == 1
         padded = (
-            pad_sequence(list(states.split(sizes)), batch_first=True)
+            pad_sequence(list(split_rows(states, sizes)), batch_first=True)
             + self.in_degree(direct.sum(1).clamp(max=MAX_DEGREE))
             + self.out_degree(direct.sum(2).clamp(max=MAX_DEGREE))
             + self.input_distance(paths[:, 0].long().clamp(max=MAX_INPUT_DISTANCE))

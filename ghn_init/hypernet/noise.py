@@ -10,7 +10,7 @@ from torch import Tensor
 #: Numbers in the pool. A prime, so that the channels of a parameter all meet different numbers.
 POOL = 2**17 - 1
 #: Copies of the pool that lie one after the other, so that a stretch of numbers is one view.
-COPIES = 4
+COPIES = 2
 
 
 class NoisePool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,6 +15,13 @@ from ghn_init.hypernet.noise import NoisePool
 from ghn_init.hypernet.stream import Stream
 from ghn_init.hypernet.targets import Target
 from ghn_init.hypernet.writing import kernel_views, write
+
+
+class Vector(NamedTuple):
+    """A one-dimensional prediction, to be repeated: its numbers, and one that none of them exceeds in size."""
+
+    values: Tensor
+    bound: float
 
 
 class DecodePlan:
@@ -31,7 +39,7 @@ class DecodePlan:
     """
 
     def __init__(
-        self, wanted: Iterable[Target], vectors: Mapping[str, Tensor], stream: Stream | None, left_out: dict[str, str]
+        self, wanted: Iterable[Target], vectors: Mapping[str, Vector], stream: Stream | None, left_out: dict[str, str]
     ) -> None:
         self.targets = {target.name: target for target in wanted}
         self.left_out = left_out
@@ -40,15 +48,13 @@ class DecodePlan:
         self._members = {name: index for index, name in enumerate(n for n in self.targets if n not in vectors)}
         self._order = list(self._members)
         self._bounds = dict(zip(self._order, stream.bounds() if stream else [], strict=True))
-        if vectors:
-            highest = torch.stack([vector.abs().amax() for vector in vectors.values()]).tolist()
-            self._bounds.update(zip(vectors, highest, strict=True))
+        self._bounds.update((name, vector.bound) for name, vector in vectors.items())
         limit = torch.finfo(torch.float32).max
         wrong = [name for name, bound in self._bounds.items() if not bound <= limit]
         if wrong:
             raise PredictionError(
-                f"the GHN's predictions for {len(wrong)} parameters, {wrong[0]} among them, are not finite: its weights "
-                "or the states that it computes for this graph are out of range"
+                f"the GHN's predictions for {len(wrong)} parameters, {wrong[0]} among them, are not finite: its "
+                "weights or the states that it computes for this graph are out of range"
             )
 
     @property
@@ -76,7 +82,7 @@ class DecodePlan:
             noise: standard deviation of the noise to add; 0 for none.
             seed: of the noise.
         """
-        device = self._stream.device if self._stream and name in self._members else self._vectors[name].device
+        device = self._stream.device if self._stream and name in self._members else self._vectors[name].values.device
         whole = torch.zeros(self.shape(name), device=device)
         self.write_all({name: whole}, noise=noise, seed=seed)
         return whole
@@ -99,9 +105,10 @@ class DecodePlan:
         """
         self._check(destinations)
         pool = NoisePool(noise, seed) if noise else None
-        for name in destinations:
+        for name, destination in destinations.items():
             if name in self._vectors:
-                self._write(destinations[name], name, self._vectors[name], 0, len(self._vectors[name]), pool)
+                values = self._vectors[name].values
+                self._write(destination, name, values, 0, values.shape[0], pool)
         members = [self._members[name] for name in destinations if name in self._members]
         if self._stream is None or not members:
             return
@@ -133,7 +140,9 @@ class DecodePlan:
             return
         block = block.to(destination.device)
         for step, view in enumerate(views):
-            numbers = pool and partial(_numbers, pool, name, step * math.prod(target.shape), destination.device)
+            numbers = None
+            if pool is not None:
+                numbers = partial(_numbers, pool, name, step * math.prod(target.shape), destination.device)
             write(view, block, first, period, numbers)
 
 

@@ -7,12 +7,13 @@ import math
 from collections.abc import Iterable
 from typing import Literal
 
+from ghn_init.errors import PredictionError
 from ghn_init.graph.arch import ArchGraph, Node
 from ghn_init.hypernet.config import GHNConfig
 from ghn_init.hypernet.encoder import four_dimensions
 from ghn_init.hypernet.normalise import FACTOR, OFFSET, fan_in_scale
 
-#: How a target comes about: from the vector decoder, from the block decoder, or from either followed by the class layer.
+#: How a target comes about: from the vector decoder or the block decoder, or from either followed by a class layer.
 Kind = Literal["vector", "block", "class_vector", "class_block"]
 
 
@@ -51,7 +52,7 @@ class Target:
         return math.prod(self.shape) * self.depth
 
     def block_size(self, largest: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
-        """What the block decoder has to make of it, at most `largest` in out and in channels: (out, in, height, width)."""
+        """What the block decoder makes of it: (out, in, height, width), with at most the channels of `largest`."""
         out, inner, height, width = self.shape
         return min(out, largest[0]), min(inner, largest[1]), height, width
 
@@ -66,7 +67,7 @@ def targets(graph: ArchGraph, config: GHNConfig, *, head: bool = True) -> tuple[
             the GHN's own.
 
     Raises:
-        ValueError: a parameter whose shape does not fit its node's, named.
+        PredictionError: a parameter whose shape does not fit its node's, named.
     """
     wanted: list[Target] = []
     left_out: dict[str, str] = {}
@@ -77,9 +78,10 @@ def targets(graph: ArchGraph, config: GHNConfig, *, head: bool = True) -> tuple[
         if reason is not None:
             left_out[node.param] = reason
             continue
-        wanted.append(_target(node.param, index, node, config))
+        row = OFFSET if node.type == "bias" else FACTOR
+        wanted.append(_target(node.param, row, index, node, config))
         if node.rider is not None:
-            wanted.append(dataclasses.replace(wanted[-1], name=node.rider, row=OFFSET))
+            wanted.append(_target(node.rider, OFFSET, index, node, config))
     return wanted, left_out
 
 
@@ -100,17 +102,17 @@ def _head_reason(node: Node, config: GHNConfig, head: bool) -> str | None:
     return None
 
 
-def _target(name: str, index: int, node: Node, config: GHNConfig) -> Target:
+def _target(name: str, row: int, index: int, node: Node, config: GHNConfig) -> Target:
     shape = node.shape
     if shape is None:
-        raise ValueError(f"parameter {name} at node {index} ({node.type}, {node.source}) has no shape")
+        raise PredictionError(f"parameter {name} at node {index} ({node.type}, {node.source}) has no shape")
     param_shape = shape if node.param_shape is None else node.param_shape
     if len(shape) < 2:
         return Target(
             name=name,
             node=index,
             kind="class_vector" if node.head else "vector",
-            row=OFFSET if node.type == "bias" else FACTOR,
+            row=row,
             shape=shape or (1,),
             depth=1,
             scale=1.0,
@@ -123,7 +125,7 @@ def _target(name: str, index: int, node: Node, config: GHNConfig) -> Target:
         name=name,
         node=index,
         kind="class_block" if node.head and kernel[2:] == (1, 1) else "block",
-        row=FACTOR,
+        row=row,
         shape=kernel,
         depth=depth,
         scale=fan_in_scale(shape) if config.weight_norm and node.type != "pos_enc" else 1.0,
@@ -136,19 +138,21 @@ def _target(name: str, index: int, node: Node, config: GHNConfig) -> Target:
 def _table_rows(
     name: str, node_type: str, kernel: tuple[int, int, int, int], param_shape: tuple[int, ...]
 ) -> tuple[bool, int]:
-    """Whether the parameter is a table (positions, channels), not a kernel, and its number of rows before the grid's."""
+    """Whether the parameter is a table (positions, channels), not a kernel, and how many rows precede the grid's."""
     _, channels, height, width = kernel
     if node_type != "pos_enc" or param_shape == kernel or param_shape[-1] != channels:
         return False, 0
     rows = math.prod(param_shape[:-1])
     if rows < height * width:
-        raise ValueError(f"position table {name} of shape {param_shape} has fewer rows than its {height}x{width} grid")
+        raise PredictionError(
+            f"position table {name} of shape {param_shape} has fewer rows than its {height}x{width} grid"
+        )
     return True, rows - height * width
 
 
 def _checked(name: str, param_shape: tuple[int, ...], numel: int) -> tuple[int, ...]:
     if math.prod(param_shape) != numel:
-        raise ValueError(
+        raise PredictionError(
             f"parameter {name} of shape {param_shape} does not have the {numel} elements of its node's shape"
         )
     return param_shape

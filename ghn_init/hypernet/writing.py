@@ -50,8 +50,8 @@ def write(view: Tensor, block: Tensor, first: int, period: int, numbers: Numbers
         period: rows of a tile.
         numbers: noise to add; at most `NoisePool.longest` numbers are taken at a time, but for a longer row.
     """
-    rows, row = len(block), math.prod(view.shape[1:])
-    tiles = len(view) // period
+    rows, length, row = block.shape[0], view.shape[0], math.prod(view.shape[1:])
+    tiles = length // period
     at_once = tiles if numbers is None else min(tiles, NoisePool.longest // (period * row))
     done = 0
     while at_once and done < tiles:
@@ -63,13 +63,13 @@ def write(view: Tensor, block: Tensor, first: int, period: int, numbers: Numbers
         _fill(view[here].view(shape)[:, inside], block, 2, None if noise is None else noise[:, inside])
         done += count
     most = rows if numbers is None else max(1, NoisePool.longest // row)
-    for tile in range(done * period, len(view), period):
-        stop = min(tile + first + rows, len(view))
+    for tile in range(done * period, length, period):
+        stop = min(tile + first + rows, length)
         for start in range(tile + first, stop, most):
             part = view[start : min(start + most, stop)]
             noise = None if numbers is None else numbers(start * row, part.numel()).view(part.shape)
             source = start - tile - first
-            _fill(part, block[source : source + len(part)], 1, noise)
+            _fill(part, block[source : source + part.shape[0]], 1, noise)
 
 
 def _fill(part: Tensor, block: Tensor, dimension: int, noise: Tensor | None) -> None:
