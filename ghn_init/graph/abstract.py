@@ -72,7 +72,11 @@ class Abstraction:
         return Value(frozenset(), param=name)
 
     def _output(self, node: fx.Node) -> Value:
-        fx.node.map_arg(node.args, lambda n: self.outputs.append(self._values[n].feeds))
+        for value in node.all_input_nodes:
+            if isinstance(value.target, type):  # a named tuple or other record of several outputs
+                self._output(value)
+            else:
+                self.outputs.append(self._values[value].feeds)
         return NOTHING
 
     def _call_module(self, node: fx.Node) -> Value:

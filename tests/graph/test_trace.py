@@ -6,6 +6,7 @@ import pytest
 import timm
 import torch
 import torch.nn.functional as F
+import torchvision
 from torch import nn
 
 from ghn_init.errors import TraceError
@@ -173,6 +174,11 @@ def test_a_module_without_parameters_is_its_input():
 def test_head_is_the_layer_that_gives_the_output():
     graph = trace(nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3)))
     assert [node.param for node in graph.nodes if node.head] == ["2.weight", "2.bias"]
+
+
+def test_head_is_that_of_the_first_output():
+    model = torchvision.models.googlenet(init_weights=False)
+    assert [node.param for node in trace(model).nodes if node.head] == ["fc.weight", "fc.bias"]
 
 
 def test_convolutional_head_is_put_behind_its_pooling():
