@@ -41,11 +41,7 @@ def four_dimensions(shape: Sequence[int]) -> tuple[int, int, int, int]:
 
     Five dimensions are those of a 3-D convolution; its depth, which comes third, is left out.
 
-    Raises:
-        PredictionError: more than five dimensions.
     """
-    if len(shape) > 5:
-        raise PredictionError(f"shape {tuple(shape)} has {len(shape)} dimensions, a GHN knows parameters of up to 5")
     flat = (*shape[:2], *shape[3:]) if len(shape) == 5 else tuple(shape)
     out, inner, height, width = (*flat, 1, 1, 1, 1)[:4]
     return out, inner, height, width

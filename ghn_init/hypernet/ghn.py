@@ -126,18 +126,18 @@ class GHN(nn.Module):
     def _predict(self, graphs: Sequence[ArchGraph], head: bool) -> list[dict[str, Tensor]]:
         if not graphs:
             return []
-        states = self._states(graphs)
         wanted: list[tuple[int, Target]] = []
-        offsets, first = [], 0
+        counts, first = [], 0
         for graph in graphs:
             found, _ = targets(graph, self.config, head=head)
             wanted += [(first + target.node, target) for target in found]
-            offsets.append(len(found))
+            counts.append(len(found))
             first += len(graph)
+        states = self._states(graphs)
         # Weights need float32's precision, and decoding is the smaller part of the work.
         with torch.autocast(states.device.type, enabled=False):
             predictions = iter(self._decode(states, wanted))
-        return [dict(next(predictions) for _ in range(count)) for count in offsets]
+        return [dict(next(predictions) for _ in range(count)) for count in counts]
 
     def _decode(self, states: Tensor, wanted: Sequence[tuple[int, Target]]) -> list[tuple[str, Tensor]]:
         normalised: dict[int, Tensor] = {}

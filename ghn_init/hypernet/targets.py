@@ -106,6 +106,8 @@ def _target(name: str, row: int, index: int, node: Node, config: GHNConfig) -> T
     shape = node.shape
     if shape is None:
         raise PredictionError(f"parameter {name} at node {index} ({node.type}, {node.source}) has no shape")
+    if len(shape) > 5:
+        raise PredictionError(f"parameter {name} of shape {shape} has more dimensions than the 5 that a GHN knows")
     param_shape = shape if node.param_shape is None else node.param_shape
     if len(shape) < 2:
         return Target(
