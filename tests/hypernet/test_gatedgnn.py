@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import torch
-from conftest import config, little_graph, reference_graph
+from cases import config, little_graph, reference_graph
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from conftest import CONFIGS, config, little_graph, make, reference_graph
+from cases import CONFIGS, config, little_graph, make, reference_graph
 from torch import nn
 from torch.func import functional_call
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from conftest import CONFIGS
+from cases import CONFIGS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from conftest import config, little_graph, reference_graph
+from cases import config, little_graph, reference_graph
 
 from ghn_init.hypernet import graphormer
 from ghn_init.hypernet.graphormer import Graphormer, attend

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from conftest import config, little_graph
+from cases import config, little_graph
 from hypothesis import given
 from hypothesis import strategies as st
 

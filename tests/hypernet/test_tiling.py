@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import config
+from cases import config
 from hypothesis import given
 from hypothesis import strategies as st
 
