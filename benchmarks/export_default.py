@@ -21,18 +21,22 @@ from ghn_init.training.checkpoint import load_state
 
 
 def leg(folder: Path) -> dict[str, Any]:
-    """What one leg of the training was."""
+    """What one leg of the training was; a leg that resumed another one's state counts from there."""
+    state = load_state(folder / "state.pt")
     with (folder / "log.csv").open() as file:
-        last = list(csv.DictReader(file))[-1]
+        rows = [row for row in csv.DictReader(file) if int(row["step"]) <= state["step"]]
     arguments = json.loads((folder / "arguments.json").read_text())
-    settings = load_state(folder / "state.pt")["train_config"]
+    settings = state["train_config"]
+    first, last = int(rows[0]["step"]), int(rows[-1]["step"])
+    interval = int(rows[1]["step"]) - first
+    per_step = (float(rows[-1]["seconds"]) - float(rows[0]["seconds"])) / (last - first)
+    steps = last - first + interval
     return {
-        "steps": int(last["step"]),
-        "architecture_steps": int(last["architecture_steps"]),
-        "wall_minutes": round(float(last["seconds"]) / 60),
-        "image_size": arguments["image_size"],
+        "steps": steps,
+        "architecture_steps": steps * settings["meta_batch"],
+        "wall_minutes": round(steps * per_step / 60),
+        "networks": len(Path(arguments["pool"]).read_text().splitlines()),
         "widths": arguments["widths"],
-        "max_cells": arguments["max_cells"],
         **{key: value for key, value in settings.items() if key != "steps"},
     }
 
@@ -48,7 +52,8 @@ def main() -> None:
     legs = [leg(folder) for folder in args.run]
     training: dict[str, Any] = {
         "data": "CIFAR-10 train set but 5,000 images kept for validation; random shifts of up to 4 pixels and flips",
-        "architectures": "random cells in the style of DeepNets-1M, plain and residual networks",
+        "architectures": "random cells in the style of DeepNets-1M (4 to 9 cells), plain and residual networks",
+        "images": "32 a network and step, 16 x 16; in the last leg 32 x 32 for networks with attention or a flat head",
         "architecture_steps": sum(part["architecture_steps"] for part in legs),
         "hardware": "2 CPU cores, shared with other work",
         "wall_minutes": sum(part["wall_minutes"] for part in legs),

@@ -66,7 +66,8 @@ def accuracy(
     right = 0
     for start in range(0, len(images), batch_size):
         batch = images.subset(slice(start, start + batch_size))
-        x = normalise(batch.pixels)
+        # depthwise convolutions are several times faster channels-last
+        x = normalise(batch.pixels).contiguous(memory_format=torch.channels_last)
         logits = network(x) if parameters is None else functional_call(network, parameters, (x,))
         right += int((logits.argmax(dim=1) == batch.labels).sum())
     return right / len(images)
