@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ghn_init.deepnets.classic import Classic, ClassicNetwork
 from ghn_init.deepnets.network import Network
-from ghn_init.deepnets.sampling import SPLITS, Split, count_parameters, sample, stream
+from ghn_init.deepnets.sampling import SPLITS, Split, sample, stream
+from ghn_init.deepnets.sizes import count_parameters
 from ghn_init.deepnets.spec import PRIMITIVES, Architecture, CellGenotype
 
 __all__ = [

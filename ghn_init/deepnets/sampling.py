@@ -11,7 +11,7 @@ from typing import Literal, TypeVar, get_args
 
 import numpy as np
 
-from ghn_init.deepnets.liveness import output_alive
+from ghn_init.deepnets.sizes import count_parameters
 from ghn_init.deepnets.spec import PRIMITIVES, WEIGHTLESS, Architecture, CellGenotype
 
 Split = Literal["train", "val", "test"]
@@ -108,10 +108,8 @@ def _draw(rng: np.random.Generator) -> Architecture | None:
         pool_head=attention or deep or _coin(rng, 0.9),
         fc_layers=_choose(rng, (1, 2)),
     )
-    if not output_alive(architecture):
-        return None
     size = count_parameters(architecture)
-    if size > MAX_PARAMETERS:
+    if not 0 < size <= MAX_PARAMETERS:
         return None
     return _widen(rng, architecture, size)
 
@@ -142,13 +140,3 @@ def _widen(rng: np.random.Generator, architecture: Architecture, size: int) -> A
     width = _choose(rng, WIDTHS[:choices])
     fc_dims = FC_DIMS if choices == len(WIDTHS) and width <= 64 else FC_DIMS[:4]
     return dataclasses.replace(architecture, width=width, fc_dim=_choose(rng, fc_dims))
-
-
-def count_parameters(architecture: Architecture) -> int:
-    """Parameters of the network (10 classes, 32x32 images), counted on the meta device."""
-    import torch
-
-    from ghn_init.deepnets.network import Network
-
-    with torch.device("meta"):
-        return sum(parameter.numel() for parameter in Network(architecture).parameters())

@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import json
 import os
@@ -6,8 +7,9 @@ import sys
 from collections import Counter
 
 import pytest
+import torch
 
-from ghn_init.deepnets import PRIMITIVES, count_parameters, sample
+from ghn_init.deepnets import PRIMITIVES, Network, count_parameters, sample
 from ghn_init.deepnets.sampling import MAX_PARAMETERS, WIDTHS
 
 
@@ -64,6 +66,25 @@ def test_the_rules_hold(drawn):
 def test_sizes_stay_in_bounds():
     for index in range(20):
         assert 0 < count_parameters(sample("val", index)) <= 2 * MAX_PARAMETERS
+
+
+def test_sizes_are_those_of_the_built_networks(drawn):
+    for architecture in drawn[:25]:
+        for image_size in (16, 32):
+            with torch.device("meta"):
+                network = Network(architecture, 7, image_size)
+            built = sum(parameter.numel() for parameter in network.parameters())
+            assert count_parameters(architecture, 7, image_size) == built
+
+
+def test_sizes_are_about_those_of_the_published_generator():
+    # 100 published networks at width 32: 0.04 to 8.6 M parameters, mean 1.2 M, median 0.48 M
+    sizes = sorted(
+        count_parameters(dataclasses.replace(sample("train", index), width=32, fc_dim=256)) for index in range(1000)
+    )
+    assert 0.36e6 < sizes[500] < 0.62e6
+    assert 0.8e6 < sum(sizes) / 1000 < 1.5e6
+    assert sizes[-1] <= MAX_PARAMETERS
 
 
 def test_the_distribution_covers_its_choices(drawn):
