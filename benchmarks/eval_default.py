@@ -62,8 +62,10 @@ def networks(split: str, count: int) -> Iterator[tuple[str, nn.Module]]:
     for name in RESNETS:
         yield name, cifar_resnet(name)
     for index in range(count):
+        # yielding inside the context would leave it on for the caller
         with torch.device("meta"):
-            yield f"{split}/{index}", build(sample(split, index))  # type: ignore[arg-type]
+            network = build(sample(split, index))  # type: ignore[arg-type]
+        yield f"{split}/{index}", network
 
 
 def shown_to(place: int, images: Images, args: argparse.Namespace) -> Images:
