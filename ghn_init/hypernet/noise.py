@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import zlib
 
 import torch
@@ -9,8 +10,6 @@ from torch import Tensor
 
 #: Numbers in the pool. A prime, so that the channels of a parameter all meet different numbers.
 POOL = 2**17 - 1
-#: Copies of the pool that lie one after the other, so that a stretch of numbers is one view.
-COPIES = 2
 
 
 class NoisePool:
@@ -22,14 +21,15 @@ class NoisePool:
     Args:
         std: standard deviation.
         seed: of the generator.
+        copies: how many copies of the pool to lay one after the other, at least 2: the more, the longer the stretches
+            that need not be copied together.
     """
 
-    #: The longest stretch that is a view; longer ones are copied together.
-    longest = (COPIES - 1) * POOL
-
-    def __init__(self, std: float, seed: int) -> None:
+    def __init__(self, std: float, seed: int, copies: int = 2) -> None:
         drawn = torch.randn(POOL, generator=torch.Generator().manual_seed(seed)) * std
-        self._numbers = drawn.repeat(COPIES)
+        self._numbers = drawn.repeat(copies)
+        #: The longest stretch that is a view.
+        self.longest = (copies - 1) * POOL
 
     def stretch(self, name: str, first: int, count: int, device: torch.device) -> Tensor:
         """Noise for the elements first to first + count of the parameter `name`: float32, (count,), on the device.
@@ -42,3 +42,29 @@ class NoisePool:
         if count > self.longest:
             return self._numbers[start : start + POOL].repeat(-(-count // POOL))[:count]
         return self._numbers[start : start + count]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Noise:
+    """The noise of one tensor.
+
+    Attributes:
+        pool: where the numbers come from.
+        name: the parameter that the tensor belongs to.
+        skipped: elements of the parameter before the tensor's first.
+        device: the tensor's.
+    """
+
+    pool: NoisePool
+    name: str
+    skipped: int
+    device: torch.device
+
+    def __call__(self, first: int, shape: tuple[int, ...], count: int) -> Tensor:
+        """The numbers for `count` elements from the tensor's element `first` on, in C order, in the given shape."""
+        return self.pool.stretch(self.name, self.skipped + first, count, self.device).view(shape)
+
+    @property
+    def longest(self) -> int:
+        """How many numbers are best taken at a time."""
+        return self.pool.longest

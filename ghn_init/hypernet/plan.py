@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ghn_init.errors import PredictionError
-from ghn_init.hypernet.noise import NoisePool
+from ghn_init.hypernet.noise import Noise, NoisePool
 from ghn_init.hypernet.stream import Stream
 from ghn_init.hypernet.targets import Target
 from ghn_init.hypernet.writing import kernel_views, write
+
+#: Bytes of predictions from which on it pays, and hardly counts, to lay out more noise.
+MUCH = 2**26
 
 
 class Vector(NamedTuple):
@@ -104,7 +106,8 @@ class DecodePlan:
                 has been written then.
         """
         self._check(destinations)
-        pool = NoisePool(noise, seed) if noise else None
+        size = 4 * sum(self.targets[name].numel for name in destinations)
+        pool = NoisePool(noise, seed, 4 if size > MUCH else 2) if noise else None
         for name, destination in destinations.items():
             if name in self._vectors:
                 values = self._vectors[name].values
@@ -130,7 +133,6 @@ class DecodePlan:
         self, destination: Tensor, name: str, block: Tensor, first: int, period: int, pool: NoisePool | None
     ) -> None:
         target = self.targets[name]
-        destination = destination.detach()
         views = kernel_views(destination, target)
         if views is None:
             # No view of these strides has the kernel's shape: a detour by a tensor with plain ones.
@@ -138,13 +140,8 @@ class DecodePlan:
             self._write(plain, name, block, first, period, pool)
             destination.copy_(plain)
             return
-        block = block.to(destination.device)
+        device = destination.device
+        block = block.to(device)
         for step, view in enumerate(views):
-            numbers = None
-            if pool is not None:
-                numbers = partial(_numbers, pool, name, step * math.prod(target.shape), destination.device)
-            write(view, block, first, period, numbers)
-
-
-def _numbers(pool: NoisePool, name: str, skipped: int, device: torch.device, first: int, count: int) -> Tensor:
-    return pool.stretch(name, skipped + first, count, device)
+            extra = None if pool is None else Noise(pool, name, step * math.prod(target.shape), device)
+            write(view, block, first, period, extra)

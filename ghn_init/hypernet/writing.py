@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from ghn_init.hypernet.noise import NoisePool
+from ghn_init.hypernet.noise import Noise
 from ghn_init.hypernet.targets import Target
-
-#: Noise for the elements first to first + count of a tensor, in C order.
-Numbers = Callable[[int, int], Tensor]
 
 
 def kernel_views(destination: Tensor, target: Target) -> list[Tensor] | None:
@@ -40,7 +36,7 @@ def kernel_views(destination: Tensor, target: Target) -> list[Tensor] | None:
         return None
 
 
-def write(view: Tensor, block: Tensor, first: int, period: int, numbers: Numbers | None = None) -> None:
+def write(view: Tensor, block: Tensor, first: int, period: int, noise: Noise | None = None) -> None:
     """Writes some rows (out channels) of a tile into every tile of a parameter, repeated along the in channels too.
 
     Args:
@@ -48,50 +44,56 @@ def write(view: Tensor, block: Tensor, first: int, period: int, numbers: Numbers
         block: the rows, (rows,) or (rows, in, height, width): float32, on the parameter's device.
         first: the place of the block's first row in its tile; beyond the parameter's end, nothing is written.
         period: rows of a tile.
-        numbers: noise to add; at most `NoisePool.longest` numbers are taken at a time, but for a longer row.
+        noise: what to add.
     """
-    rows, length, row = block.shape[0], view.shape[0], math.prod(view.shape[1:])
+    rows, length, others = block.shape[0], view.shape[0], tuple(view.shape[1:])
+    if noise is None and rows == period == length:
+        _fill(view, block, 1, None)
+        return
+    row = math.prod(others)
     tiles = length // period
-    at_once = tiles if numbers is None else min(tiles, NoisePool.longest // (period * row))
+    at_once = tiles if noise is None else min(tiles, noise.longest // (period * row))
     done = 0
     while at_once and done < tiles:
         count = min(at_once, tiles - done)
-        shape = (count, period, *view.shape[1:])
-        here = slice(done * period, (done + count) * period)
-        noise = None if numbers is None else numbers(here.start * row, count * period * row).view(shape)
-        inside = slice(first, first + rows)
-        _fill(view[here].view(shape)[:, inside], block, 2, None if noise is None else noise[:, inside])
+        shape = (count, period, *others)
+        start = done * period
+        part = view.narrow(0, start, count * period).view(shape)
+        numbers = None if noise is None else noise(start * row, shape, count * period * row)
+        if rows < period:
+            part = part.narrow(1, first, rows)
+            numbers = None if numbers is None else numbers.narrow(1, first, rows)
+        _fill(part, block, 2, numbers)
         done += count
-    most = rows if numbers is None else max(1, NoisePool.longest // row)
+    most = rows if noise is None else max(1, noise.longest // row)
     for tile in range(done * period, length, period):
         stop = min(tile + first + rows, length)
         for start in range(tile + first, stop, most):
-            part = view[start : min(start + most, stop)]
-            noise = None if numbers is None else numbers(start * row, part.numel()).view(part.shape)
-            source = start - tile - first
-            _fill(part, block[source : source + part.shape[0]], 1, noise)
+            count = min(most, stop - start)
+            numbers = None if noise is None else noise(start * row, (count, *others), count * row)
+            _fill(view.narrow(0, start, count), block.narrow(0, start - tile - first, count), 1, numbers)
 
 
-def _fill(part: Tensor, block: Tensor, dimension: int, noise: Tensor | None) -> None:
+def _fill(part: Tensor, block: Tensor, dimension: int, numbers: Tensor | None) -> None:
     """Puts `block` (plus noise) into `part`, side by side along `dimension`, broadcast along the ones before."""
-    if part.dim() <= dimension:
-        _put(part, block, noise)
+    if part.dim() <= dimension or part.shape[dimension] == block.shape[1]:
+        _put(part, block, numbers)
         return
     inner, length = block.shape[1], part.shape[dimension]
     whole = length // inner
     if whole:
         split = (*part.shape[:dimension], whole, inner, *part.shape[dimension + 1 :])
         front = part.narrow(dimension, 0, whole * inner).view(split)
-        noise_front = None if noise is None else noise.narrow(dimension, 0, whole * inner).view(split)
-        _put(front, block.unsqueeze(1), noise_front)
-    if whole * inner < length:
-        rest = length - whole * inner
-        noise_rest = None if noise is None else noise.narrow(dimension, whole * inner, rest)
-        _put(part.narrow(dimension, whole * inner, rest), block[:, :rest], noise_rest)
+        front_numbers = None if numbers is None else numbers.narrow(dimension, 0, whole * inner).view(split)
+        _put(front, block.unsqueeze(1), front_numbers)
+    rest = length - whole * inner
+    if rest:
+        rest_numbers = None if numbers is None else numbers.narrow(dimension, whole * inner, rest)
+        _put(part.narrow(dimension, whole * inner, rest), block.narrow(1, 0, rest), rest_numbers)
 
 
-def _put(part: Tensor, block: Tensor, noise: Tensor | None) -> None:
-    if noise is None:
+def _put(part: Tensor, block: Tensor, numbers: Tensor | None) -> None:
+    if numbers is None:
         part.copy_(block)
     else:
-        torch.add(block, noise, out=part)
+        torch.add(block, numbers, out=part)
