@@ -58,6 +58,7 @@ def main() -> None:
         "hardware": "2 CPU cores, shared with other work",
         "wall_minutes": sum(part["wall_minutes"] for part in legs),
         "torch": torch.__version__,
+        "command": "python benchmarks/train_default.py --data train.parquet --out run (legs: benchmarks/training.md)",
     }
     for number, part in enumerate(legs, 1):
         training[f"leg_{number}"] = part
@@ -76,7 +77,7 @@ def main() -> None:
             "resnet18_top1": round(found["resnet18"], 4),
             "resnet50_top1": round(found["resnet50"], 4),
             "resnet_test_images": found["resnet_images"],
-            "command": "python benchmarks/eval_default.py --data test.parquet --ghn hub_configs/default --out out.json",
+            "command": "python benchmarks/eval_default.py --data test.parquet --ghn default_folder --images 320 --out r.json",
         }
     info = CheckpointInfo(
         name="default",

@@ -27,6 +27,16 @@ from ghn_init.training.trainer import Trainer
 
 #: Training images kept out for validation, and networks to validate on.
 HELD_OUT, VALIDATION = 5000, 20
+#: The settings that the default was trained with, where they differ from `TrainConfig`'s.
+DEFAULTS = {
+    "steps": 1800,
+    "meta_batch": 12,
+    "lr": 3e-3,
+    "matrix_lr": 2e-3,
+    "warmup": 60,
+    "cost_power": 0.6,
+    "ema": 0.99,
+}
 
 
 def main() -> None:
@@ -35,10 +45,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="parquet file of the training images")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument("--pool", type=Path, help="file of training architectures; made if missing")
-    parser.add_argument("--networks", type=int, default=700, help="architectures in a new pool")
-    parser.add_argument("--widths", type=int, nargs="+", default=[16, 16, 24, 32])
+    parser.add_argument("--networks", type=int, default=600, help="architectures drawn for a new pool")
+    parser.add_argument("--widths", type=int, nargs="+", default=[16, 16, 24])
     parser.add_argument("--max-cells", type=int, default=9)
+    parser.add_argument("--max-nodes", type=int, default=130, help="leave larger graphs out of the pool")
     parser.add_argument("--image-size", type=int, default=16)
+    parser.add_argument(
+        "--fixed-image-size", type=int, default=32, help="for networks with attention or without global pooling"
+    )
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--hid", type=int, default=64)
     parser.add_argument("--max-channels", type=int, default=32)
@@ -47,14 +61,18 @@ def main() -> None:
     parser.add_argument("--validate-every", type=int, default=500, help="steps")
     for field in dataclasses.fields(TrainConfig):
         kind = {"int": int, "float": float, "float | None": float}[str(field.type)]
-        default = 20000 if field.name == "steps" else field.default
+        default = DEFAULTS.get(field.name, field.default)
         parser.add_argument("--" + field.name.replace("_", "-"), type=kind, default=default)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     pool = args.pool or args.out / "pool.jsonl"
     if not pool.exists():
         made = training_architectures(args.networks, args.widths, max_cells=args.max_cells)
-        save_pool((make_entry(architecture, args.image_size) for architecture in made), pool)
+        entries = [
+            make_entry(architecture, args.fixed_image_size if architecture.fixed_resolution else args.image_size)
+            for architecture in made
+        ]
+        save_pool((entry for entry in entries if len(entry.graph) <= args.max_nodes), pool)
     args.pool = pool
     run_processes(args.processes, train, args)
 
