@@ -77,7 +77,7 @@ def main() -> None:
             "resnet18_top1": round(found["resnet18"], 4),
             "resnet50_top1": round(found["resnet50"], 4),
             "resnet_test_images": found["resnet_images"],
-            "command": "python benchmarks/eval_default.py --data test.parquet --ghn default_folder --images 320 --out r.json",
+            "command": "python benchmarks/eval_default.py --data test.parquet --ghn FOLDER --images 320 --out r.json",
         }
     info = CheckpointInfo(
         name="default",
