@@ -1,22 +1,20 @@
-"""Inference with the convolutional decoder: all but its last layer at once, the last layer in slabs of out channels."""
+"""Inference with the convolutional decoder."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import accumulate
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ghn_init.hypernet.bounds import largest
-from ghn_init.hypernet.decoders import ConvDecoder, grouped
+from ghn_init.hypernet.conv_features import Features, find_features
+from ghn_init.hypernet.conv_slab import Slab
+from ghn_init.hypernet.decoders import ConvDecoder
 from ghn_init.hypernet.stream import Rows
 from ghn_init.hypernet.targets import Target
 from ghn_init.hypernet.tiling import enlarged
-
-#: Multiply-adds that take as long as one more piece of a block to handle.
-PIECE = 300_000
 
 
 class ConvStream:
@@ -25,39 +23,46 @@ class ConvStream:
     Large decoders are almost nothing but their last layer's weight, which no cache holds. It is read once, a slab of
     out channels at a time, for all targets that need these channels, and where it lies: no part of it is ever copied.
 
+    Of each target either the hidden features are kept or the block, whichever is smaller.
+
     Args:
         decoder: the decoder.
         states: node states of the targets, (targets, hid).
         wanted: targets of kind "block" or "class_block".
-        budget: bytes that the features, and again the blocks, may take at a time.
+        budget: bytes that features, and again blocks, may take at a time.
     """
 
     def __init__(self, decoder: ConvDecoder, states: Tensor, wanted: Sequence[Target], budget: int) -> None:
         self.decoder = decoder
         self.wanted = list(wanted)
         self.budget = budget
-        self.sizes = [target.block_size(decoder.max_shape) for target in wanted]
+        self.device = states.device
+        self._sizes = [target.block_size(decoder.max_shape) for target in wanted]
         for index, target in enumerate(wanted):
             if target.kind == "class_block":
-                self.sizes[index] = (decoder.max_shape[0], *self.sizes[index][1:])
-        self.features, self.places = features(decoder, states, [decoder.window(size) for size in self.sizes])
+                self._sizes[index] = (decoder.max_shape[0], *self._sizes[index][1:])
+        self._windows = [decoder.window(size) for size in self._sizes]
 
-    @property
-    def device(self) -> torch.device:
-        """As `Stream.device`."""
-        return self.features.device
+        width = decoder.mix.out_features
+        small = [
+            target.kind == "block" and size[0] * size[1] <= width
+            for target, size in zip(self.wanted, self._sizes, strict=True)
+        ]
+        self._totals: dict[int, float] = {}
+        self._blocks: dict[int, Tensor] = {}
+        # Features, their copy side by side, and what precedes them are alive at once.
+        for batch in self._batches((index for index, early in enumerate(small) if early), budget // 4):
+            self._decode_early(batch, self._found(states, batch))
+        self._features = self._found(states, [index for index, early in enumerate(small) if not early])
 
     def bounds(self) -> list[float]:
         """As `Stream.bounds`: the largest weight times the sum of the features, which are positive."""
         decoder = self.decoder
         weight, bias = largest(decoder.weights.weight), largest(decoder.weights.bias)
         class_weight, class_bias = largest(decoder.classes.weight), largest(decoder.classes.bias)
-        sums = self.features.sum(dim=1).tolist()
         found = []
-        for target, (start, stop) in zip(self.wanted, self.places, strict=True):
-            # A NaN would get lost in max, but not in a sum.
-            total = max(sums[start:stop]) if sum(sums[start:stop]) < float("inf") else float("nan")
-            bound = weight * total + bias
+        for index, target in enumerate(self.wanted):
+            bound = weight * self._totals[index] + bias
             if target.kind == "class_block":
                 bound = decoder.max_shape[0] * class_weight * bound + class_bias
             found.append(bound * target.scale)
@@ -65,155 +70,73 @@ class ConvStream:
 
     def rows(self, members: Sequence[int]) -> Iterator[Rows]:
         """As `Stream.rows`."""
+        for member in members:
+            if member in self._blocks:
+                block = self._blocks[member]
+                yield self._enlarged(Rows(member, 0, block.shape[0], block))
+        for batch in self._batches((member for member in members if member not in self._blocks), self.budget):
+            yield from map(self._enlarged, self._decoded(batch, self._features))
+
+    def _found(self, states: Tensor, members: Iterable[int]) -> Features:
+        found = find_features(self.decoder, states, {member: self._windows[member] for member in members})
+        self._totals |= found.totals()
+        return found
+
+    def _decode_early(self, members: list[int], features: Features) -> None:
+        for member in members:
+            out, inner, _, _ = self._sizes[member]
+            top, bottom, left, right = self._windows[member]
+            self._blocks[member] = features.values.new_empty(out, inner, bottom - top, right - left)
+        for rows in self._decoded(members, features):
+            self._blocks[rows.member].narrow(0, rows.first, rows.values.shape[0]).copy_(rows.values)
+
+    def _enlarged(self, rows: Rows) -> Rows:
+        if self.wanted[rows.member].kind == "class_block":
+            return rows
+        _, _, height, width = self._sizes[rows.member]
+        return dataclasses.replace(rows, values=enlarged(rows.values, height, width))
+
+    def _batches(self, members: Iterable[int], most: int) -> Iterator[list[int]]:
+        """The targets sorted by in channels, falling, in groups whose features take `most` bytes if they can."""
         batch: list[int] = []
         size = 0
-        for member in sorted(members, key=lambda member: -self.sizes[member][1]):
-            start, stop = self.places[member]
-            needed = 4 * (stop - start) * self.features.shape[1]
-            if batch and size + needed > self.budget:
-                yield from self._together(batch)
+        for member in sorted(members, key=lambda member: -self._sizes[member][1]):
+            top, bottom, left, right = self._windows[member]
+            needed = 4 * (bottom - top) * (right - left) * self.decoder.mix.out_features
+            if batch and size + needed > most:
+                yield batch
                 batch, size = [], 0
             batch.append(member)
             size += needed
         if batch:
-            yield from self._together(batch)
+            yield batch
 
-    def _together(self, members: list[int]) -> Iterator[Rows]:
-        """The blocks of some targets, which are sorted by in channels, falling."""
+    def _decoded(self, members: list[int], features: Features) -> Iterator[Rows]:
+        """The blocks of some targets, sorted by in channels, falling; kernels not yet enlarged."""
+        decoder = self.decoder
         heads = {
-            member: self.features.new_zeros(self.decoder.num_classes, self.sizes[member][1])
+            member: features.values.new_zeros(decoder.num_classes, self._sizes[member][1])
             for member in members
             if self.wanted[member].kind == "class_block"
         }
-        end = max(self.sizes[member][0] for member in members)
+        end = max(self._sizes[member][0] for member in members)
         slab: Slab | None = None
         first = 0
         while first < end:
-            active = [member for member in members if self.sizes[member][0] > first]
-            if slab is None or slab.members != active:
-                slab = Slab(self, active)
+            active = [member for member in members if self._sizes[member][0] > first]
+            if slab is None or len(slab.sizes) > len(active):
+                # A head's weights are normalised after the class layer.
+                scales = [1.0 if member in heads else self.wanted[member].scale for member in active]
+                sizes = {member: (self._sizes[member], scale) for member, scale in zip(active, scales, strict=True)}
+                slab = Slab(decoder, features, sizes, self.budget)
             last = min(end, first + slab.height(end - first))
             for member, block in slab.blocks(first, last):
                 if member in heads:
-                    weight = self.decoder.classes.weight[:, first : first + block.shape[0]]
+                    weight = decoder.classes.weight[:, first : first + block.shape[0]]
                     heads[member].addmm_(weight, F.relu(block[:, :, 0, 0]))
                 else:
-                    yield Rows(member, first, self.sizes[member][0], enlarged(block, *self.sizes[member][2:]))
+                    yield Rows(member, first, self._sizes[member][0], block)
             first = last
         for member, head in heads.items():
-            values = head.add_(self.decoder.classes.bias[:, None]).mul_(self.wanted[member].scale)
-            yield Rows(member, 0, values.shape[0], values[:, :, None, None])
-
-
-class Slab:
-    """The last layer for targets that need the same out channels.
-
-    Args:
-        stream: the stream.
-        members: indices of the targets, sorted by in channels, falling.
-    """
-
-    def __init__(self, stream: ConvStream, members: list[int]) -> None:
-        self.stream = stream
-        self.members = members
-        counts = [stream.places[member][1] - stream.places[member][0] for member in members]
-        self.ends = list(accumulate(counts))
-        rows = torch.cat([stream.features[slice(*stream.places[member])] for member in members])
-        self.columns = rows.t().contiguous()
-        inner = [stream.sizes[member][1] for member in members]
-        self.segments = segments(inner, self.ends, self.columns.shape[0] * stream.sizes[members[0]][0])
-
-    def height(self, left: int) -> int:
-        """How many out channels fit into the budget, if so many are left: slabs of nearly the same height."""
-        bytes_each = 4 * sum((high - low) * self.ends[count - 1] for low, high, count in self.segments)
-        slabs = -(-left * bytes_each // self.stream.budget)
-        return -(-left // slabs)
-
-    def blocks(self, first: int, last: int) -> Iterator[tuple[int, Tensor]]:
-        """For each target its out channels `first` to at most `last`, normalised: (channels, in, height, width)."""
-        decoder = self.stream.decoder
-        weight, bias = decoder.channel_slice(*decoder.max_shape[:2])
-        parts = []
-        for low, high, count in self.segments:
-            columns = self.columns[:, : self.ends[count - 1]].expand(last - first, -1, -1)
-            parts.append(torch.baddbmm(bias[first:last, low:high, None], weight[first:last, low:high], columns))
-        start = 0
-        for index, (member, end) in enumerate(zip(self.members, self.ends, strict=True)):
-            out, inner, height, width = self.stream.sizes[member]
-            rows = min(out, last) - first
-            # A head's weights are normalised after the class layer.
-            target = self.stream.wanted[member]
-            scale = 1.0 if target.kind == "class_block" else target.scale
-            block = self.columns.new_empty(rows, inner, end - start)
-            for part, (low, high, count) in zip(parts, self.segments, strict=True):
-                if index < count:
-                    stop = min(high, inner)
-                    torch.mul(part[:rows, : stop - low, start:end], scale, out=block[:, low:stop])
-            top, bottom, left, right = decoder.window((out, inner, height, width))
-            yield member, block.view(rows, inner, bottom - top, right - left)
-            start = end
-
-
-def segments(inner: Sequence[int], ends: Sequence[int], cost: int) -> list[tuple[int, int, int]]:
-    """Ranges of in channels to decode one after the other, each for those targets only that need it.
-
-    Args:
-        inner: in channels of the targets, falling.
-        ends: number of places of each target and all targets before it.
-        cost: multiply-adds for one in channel of one place.
-
-    Returns:
-        (first in channel, past the last one, number of leading targets that need some of them), from channel 0 on. A
-        target that needs only a part of a range shares all of it, where that costs less than one more range.
-    """
-    found: list[tuple[int, int, int]] = []
-    high, count = inner[0], len(inner)
-    for index in range(1, count):
-        low = inner[index]
-        if low == inner[index - 1] or low >= high:
-            continue
-        spared = (ends[-1] - ends[index - 1]) * (high - low) * cost
-        if spared > index * PIECE:
-            found.append((low, high, index))
-            high = low
-    found.append((0, high, count))
-    return found[::-1]
-
-
-def features(
-    decoder: ConvDecoder, states: Tensor, windows: Sequence[tuple[int, int, int, int]]
-) -> tuple[Tensor, list[tuple[int, int]]]:
-    """Hidden features before the last layer, as `ConvDecoder.features`, but without a copy of the first layer's weight.
-
-    Args:
-        decoder: the decoder.
-        states: node states, (targets, hid).
-        windows: for each state the places in the largest kernel: (top, bottom, left, right).
-
-    Returns:
-        Features, (places of all targets, 8 hid), and for each target its first and past-the-last row in them.
-    """
-    side, wide = decoder.max_shape[2], decoder.mix.in_features
-    weight = decoder.places.weight.view(wide, side, side, -1)
-    bias = decoder.places.bias.view(wide, side, side)
-    areas = [(bottom - top) * (right - left) for top, bottom, left, right in windows]
-    found = states.new_empty(sum(areas), decoder.mix.out_features)
-    places: list[tuple[int, int]] = [(0, 0)] * len(windows)
-    start = 0
-    for (top, bottom, left, right), members in grouped(windows).items():
-        chosen = states[torch.tensor(members, device=states.device)]
-        maps = states.new_empty(len(members), bottom - top, right - left, wide)
-        for row in range(top, bottom):
-            local = weight[:, row, left:right].permute(1, 2, 0)
-            offset = bias[:, row, left:right].t()[:, None]
-            line = torch.baddbmm(offset, chosen.expand(right - left, -1, -1), local)
-            maps[:, row - top] = line.transpose(0, 1)
-        area = (bottom - top) * (right - left)
-        stop = start + len(members) * area
-        rows = maps.relu_().view(-1, wide)
-        torch.addmm(decoder.mix.bias, rows, decoder.mix.weight.t(), out=found[start:stop])
-        places_here = range(start, stop, area)
-        for member, place in zip(members, places_here, strict=True):
-            places[member] = (place, place + area)
-        start = stop
-    return found.relu_(), places
+            values = head.add_(decoder.classes.bias[:, None]).mul_(self.wanted[member].scale)
+            yield Rows(member, 0, decoder.num_classes, values[:, :, None, None])

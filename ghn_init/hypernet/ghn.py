@@ -24,7 +24,7 @@ from ghn_init.hypernet.targets import Kind, Target, by_kind, targets
 from ghn_init.hypernet.tiling import assembled, split_rows
 
 #: The memory for features, and again that for blocks, as a share of the predicted parameters', and its limits in bytes.
-BUDGET_SHARE = 20
+BUDGET_SHARE = 48
 SMALLEST_BUDGET = 2**18
 LARGEST_BUDGET = 2**24
 

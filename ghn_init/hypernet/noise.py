@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 #: Numbers in the pool. A prime, so that the channels of a parameter all meet different numbers.
-POOL = 2**17 - 1
+POOL = 65_521
 
 
 class NoisePool:

@@ -107,7 +107,7 @@ class DecodePlan:
         """
         self._check(destinations)
         size = 4 * sum(self.targets[name].numel for name in destinations)
-        pool = NoisePool(noise, seed, 4 if size > MUCH else 2) if noise else None
+        pool = NoisePool(noise, seed, 8 if size > MUCH else 2) if noise else None
         for name, destination in destinations.items():
             if name in self._vectors:
                 values = self._vectors[name].values

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import math
+
+import pytest
 import torch
 import torch.nn.functional as F
 from cases import config, little_graph, reference_graph
 
-from ghn_init.hypernet import graphormer
-from ghn_init.hypernet.graphormer import Graphormer, attend
+from ghn_init.hypernet import attention, graphormer
+from ghn_init.hypernet.attention import PairBias, attend
+from ghn_init.hypernet.graphormer import Graphormer
 
 
 def pair_by_pair(gnn: Graphormer, states: torch.Tensor, graph) -> torch.Tensor:
@@ -54,8 +58,23 @@ def test_graphs_of_a_batch_do_not_see_each_other():
 
 def test_few_heads_at_a_time_make_no_difference(monkeypatch):
     query, key, value = torch.randn(3, 2, 4, 11, 6)
-    bias = torch.randn(2, 4, 11, 11)
-    expected = F.scaled_dot_product_attention(query, key, value, attn_mask=bias)
-    torch.testing.assert_close(attend(query, key, value, bias), expected)
-    monkeypatch.setattr(graphormer, "SCORES_AT_ONCE", 500)
-    torch.testing.assert_close(attend(query, key, value, bias), expected)
+    values, pairs = torch.randn(4, 5), torch.randint(5, (2, 11, 11), dtype=torch.int32)
+    absent = torch.arange(11) >= torch.tensor([[11], [7]])
+    mask = torch.stack([values[:, graph.long()] for graph in pairs]).masked_fill(absent[:, None, None], -math.inf)
+    expected = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+    for at_once in (10**6, 500):
+        monkeypatch.setattr(attention, "SCORES_AT_ONCE", at_once)
+        for keep in (True, False):
+            bias = PairBias(values, pairs, absent, keep)
+            torch.testing.assert_close(attend(query, key, value, bias), expected)
+
+
+@pytest.mark.parametrize("share", [0, 10**6])
+def test_bias_that_is_not_kept_is_the_same(share, monkeypatch):
+    torch.manual_seed(0)
+    gnn, graphs = Graphormer(config()), [little_graph(), reference_graph("alexnet")]
+    states = torch.randn(sum(map(len, graphs)), 16)
+    expected = gnn(states, graphs)
+    monkeypatch.setattr(graphormer, "BIAS_SHARE", share)
+    with torch.no_grad():
+        assert torch.equal(gnn(states, graphs), expected)

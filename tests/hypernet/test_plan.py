@@ -12,7 +12,7 @@ from ghn_init.errors import PredictionError
 from ghn_init.graph.arch import ArchGraph, Node
 from ghn_init.hypernet import GHN
 from ghn_init.hypernet.bounds import largest
-from ghn_init.hypernet.conv_stream import segments
+from ghn_init.hypernet.conv_slab import segments
 
 
 @pytest.fixture
