@@ -94,30 +94,30 @@ class GHN(nn.Module):
             head: as in `forward`.
 
         Returns:
-            What writes the parameters, with little memory, into tensors of any kind. The values are those of `forward`.
+            What writes the parameters, with little memory, into tensors of any kind. The values are those of `forward`,
+            in float32 under autocast too.
 
         Raises:
             PredictionError: as `forward`, and for predictions that are not finite.
         """
         wanted, left_out = targets(graph, self.config, head=head)
-        states = self._states([graph])
-        vectors: dict[str, Vector] = {}
-        blocks: list[Target] = []
-        for kind, members in by_kind(wanted).items():
-            if kind in ("block", "class_block"):
-                blocks += members
-                continue
-            rows = self._vector_rows(kind, states, [target.node for target in members], members)
-            bounds = rows.abs().amax(dim=1).tolist()
-            for target, row, bound in zip(members, rows.unbind(0), bounds, strict=True):
-                vectors[target.name] = Vector(row[: target.shape[0]], bound)
-        if not blocks:
-            return DecodePlan(wanted, vectors, None, left_out)
-        size = 4 * sum(target.numel for target in wanted)
-        budget = min(max(size // BUDGET_SHARE, SMALLEST_BUDGET), LARGEST_BUDGET)
-        nodes = torch.tensor([target.node for target in blocks], device=states.device)
-        stream = STREAMS[self.config.decoder](self.decoder, states[nodes], blocks, budget)
-        return DecodePlan(wanted, vectors, stream, left_out)
+        with torch.autocast(self.encoder.types.weight.device.type, enabled=False):
+            states = self._states([graph])
+            vectors: dict[str, Vector] = {}
+            for kind, members in by_kind(wanted).items():
+                if kind in ("vector", "class_vector"):
+                    rows = self._vector_rows(kind, states, [target.node for target in members], members)
+                    bounds = rows.abs().amax(dim=1).tolist()
+                    for target, row, bound in zip(members, rows.unbind(0), bounds, strict=True):
+                        vectors[target.name] = Vector(row[: target.shape[0]], bound)
+            blocks = [target for target in wanted if target.name not in vectors]
+            if not blocks:
+                return DecodePlan(wanted, vectors, None, left_out)
+            size = 4 * sum(target.numel for target in wanted)
+            budget = min(max(size // BUDGET_SHARE, SMALLEST_BUDGET), LARGEST_BUDGET)
+            nodes = torch.tensor([target.node for target in blocks], device=states.device)
+            stream = STREAMS[self.config.decoder](self.decoder, states[nodes], blocks, budget)
+            return DecodePlan(wanted, vectors, stream, left_out)
 
     def _states(self, graphs: Sequence[ArchGraph]) -> Tensor:
         states: Tensor = self.norm(self.gnn(self.encoder(graphs), graphs))

@@ -115,9 +115,10 @@ class DecodePlan:
         members = [self._members[name] for name in destinations if name in self._members]
         if self._stream is None or not members:
             return
-        for rows in self._stream.rows(members):
-            name = self._order[rows.member]
-            self._write(destinations[name], name, rows.values, rows.first, rows.period, pool)
+        with torch.autocast(self._stream.device.type, enabled=False):
+            for rows in self._stream.rows(members):
+                name = self._order[rows.member]
+                self._write(destinations[name], name, rows.values, rows.first, rows.period, pool)
 
     def _check(self, destinations: Mapping[str, Tensor]) -> None:
         for name, tensor in destinations.items():

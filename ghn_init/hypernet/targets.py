@@ -60,6 +60,8 @@ class Target:
 def targets(graph: ArchGraph, config: GHNConfig, *, head: bool = True) -> tuple[list[Target], dict[str, str]]:
     """What a GHN predicts for a graph, in the order of its nodes, and the parameters that it leaves out, with reasons.
 
+    A parameter that several nodes use is predicted from the first of them.
+
     Args:
         graph: the network.
         config: the GHN's configuration.
@@ -71,13 +73,15 @@ def targets(graph: ArchGraph, config: GHNConfig, *, head: bool = True) -> tuple[
     """
     wanted: list[Target] = []
     left_out: dict[str, str] = {}
+    seen: set[str | None] = set()
     for index, node in enumerate(graph.nodes):
-        if node.param is None:
+        if node.param is None or node.param in seen:
             continue
         reason = _head_reason(node, config, head) if node.head else None
         if reason is not None:
             left_out[node.param] = reason
             continue
+        seen |= {node.param, node.rider}
         row = OFFSET if node.type == "bias" else FACTOR
         wanted.append(_target(node.param, row, index, node, config))
         if node.rider is not None:

@@ -184,6 +184,38 @@ def test_heads_of_other_sizes_are_left_out_with_a_reason():
     assert set(make(config()).plan(little_graph(), head=False).left_out) == {"a.head", "a.head_bias"}
 
 
+def test_order_of_nodes_does_not_matter(ghn):
+    """A head before other parameters, and a parameter of two nodes: the first node counts."""
+    nodes = (
+        Node("input"),
+        Node("conv", "early.head", (7, 30), head=True),
+        Node("bias", "early.bias", (7,), head=True),
+        Node("conv", "shared", (10, 12, 3, 3)),
+        Node("sum"),
+        Node("conv", "shared", (10, 12, 3, 3)),
+        Node("conv", "last", (9, 10)),
+    )
+    graph = ArchGraph(nodes, tuple((index, index + 1) for index in range(6)))
+    plan, expected = ghn.plan(graph), ghn(graph)
+    assert plan.names == ("early.head", "early.bias", "shared", "last")
+    for name, tensor in expected.items():
+        torch.testing.assert_close(plan.materialise(name), tensor, rtol=1e-5, atol=1e-6)
+    before = ArchGraph((*nodes[:5], Node("sum"), nodes[6]), graph.edges)
+    if ghn.config.gnn == "mlp":  # which does not see the second node
+        assert torch.equal(ghn(before)["shared"], expected["shared"])
+
+
+def test_autocast_makes_no_difference(ghn):
+    graph = little_graph()
+    plan = ghn.plan(graph)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        other = ghn.plan(graph)
+        for name in plan.names:
+            exact = other.materialise(name)
+            assert torch.equal(plan.materialise(name), exact)
+    assert all(torch.equal(plan.materialise(name), other.materialise(name)) for name in plan.names)
+
+
 def test_graphs_without_parameters():
     plan = make(config()).plan(ArchGraph((Node("input"), Node("sum")), ((0, 1),)))
     assert plan.names == ()
