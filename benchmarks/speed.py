@@ -180,7 +180,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     warnings.simplefilter("ignore")
-    console = Console()
+    console = Console(width=150)
     rows = []
     for size in arguments.size or (["T"] if arguments.all else list(SIZES)):
         names = arguments.models or MODELS[size]
