@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
 from typing import TypeVar
 
@@ -19,7 +20,7 @@ Window = tuple[int, int, int, int]
 Key = TypeVar("Key", bound=Hashable)
 
 
-class BlockDecoder(nn.Module):
+class BlockDecoder(nn.Module, ABC):
     """What the two decoders of blocks have in common.
 
     Attributes:
@@ -41,6 +42,7 @@ class BlockDecoder(nn.Module):
         vertical = window(self.max_shape[2], size[2], self.centred)
         return *vertical, *window(self.max_shape[3], size[3], self.centred)
 
+    @abstractmethod
     def blocks(self, states: Tensor, sizes: Sequence[Size]) -> list[Tensor]:
         """Decodes blocks.
 
@@ -51,8 +53,8 @@ class BlockDecoder(nn.Module):
         Returns:
             For each block a tensor of its size.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def class_blocks(self, states: Tensor, inner: Sequence[int]) -> list[Tensor]:
         """Weights of classifier heads.
 
@@ -63,7 +65,6 @@ class BlockDecoder(nn.Module):
         Returns:
             For each head a tensor (classes, in channels).
         """
-        raise NotImplementedError
 
 
 class ConvDecoder(BlockDecoder):
