@@ -10,7 +10,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ghn_init.checkpoints.atomic import write_atomically
+from ghn_init.atomic import write_atomically
 
 _LENGTH = struct.Struct("<Q")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
-from ghn_init.checkpoints.atomic import write_atomically
+from ghn_init.atomic import write_atomically
 from ghn_init.checkpoints.card import card
 from ghn_init.checkpoints.info import CARD_FILE, CONFIG_FILE, WEIGHTS_FILE, CheckpointInfo, read_info
 from ghn_init.checkpoints.weights import build, read_safetensors

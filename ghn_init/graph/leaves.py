@@ -16,10 +16,10 @@ def is_leaf(module: nn.Module) -> bool:
     """Whether a rule turns the module into nodes, or it is a layer of torch itself without parts of its own."""
     if rule_for_module(module) is not None:
         return True
-    return type(module).__module__.startswith("torch.nn") and not module._modules and not is_container(module)
+    return type(module).__module__.startswith("torch.nn") and not module._modules and not _is_container(module)
 
 
-def is_container(module: nn.Module) -> bool:
+def _is_container(module: nn.Module) -> bool:
     """Whether the module only holds others."""
     return isinstance(module, (nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict))
 

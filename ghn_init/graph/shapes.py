@@ -21,7 +21,7 @@ from torch.utils._pytree import tree_flatten, tree_map
 
 from ghn_init.errors import TraceError
 from ghn_init.graph.inputs import candidate_inputs
-from ghn_init.graph.leaves import is_container, is_leaf
+from ghn_init.graph.leaves import is_leaf
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class Recorder(TorchFunctionMode):
         if path is None:
             return call(module, *args, **kwargs)
         self.path.append(path)
-        if is_leaf(module) and not is_container(module):
+        if is_leaf(module):
             with torch._C.DisableTorchFunction():
                 result = call(module, *args, **kwargs)
             self._record("call_module", path, args, kwargs, result)

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from ghn_init.atomic import write_atomically
+
 
 def save_state(state: dict[str, Any], path: str | Path) -> None:
     """Write `state` (tensors and plain values) so that `path` holds either the old state or the whole new one."""
-    target = Path(path)
-    temporary = target.with_name(target.name + ".tmp")
-    with temporary.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, target)
+    write_atomically(Path(path), lambda temporary: torch.save(state, temporary))
 
 
 def load_state(path: str | Path) -> dict[str, Any]:

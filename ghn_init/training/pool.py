@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import json
 import logging
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ghn_init.atomic import write_atomically
 from ghn_init.deepnets import Architecture, Classic, ClassicNetwork, Network, sample, stream
 from ghn_init.graph import trace
 from ghn_init.graph.arch import ArchGraph
@@ -101,12 +101,8 @@ def training_architectures(
 
 def save_pool(entries: Iterable[Entry], path: str | Path) -> None:
     """Write architectures and graphs to a JSON-lines file, all or nothing."""
-    target = Path(path)
-    temporary = target.with_suffix(".tmp")
-    with temporary.open("w") as file:
-        for entry in entries:
-            file.write(json.dumps(_to_dict(entry)) + "\n")
-    os.replace(temporary, target)
+    lines = [json.dumps(_to_dict(entry)) + "\n" for entry in entries]
+    write_atomically(Path(path), lambda temporary: temporary.write_text("".join(lines), encoding="utf-8"))
 
 
 def load_pool(path: str | Path, num_classes: int = 10) -> list[Entry]:

@@ -210,6 +210,20 @@ def test_users_rule_for_a_layer_and_for_a_function():
     assert [(node.type, node.param) for node in graph.nodes[1:]] == [("conv", "0.kernel"), ("bias", "0.offset")]
 
 
+def test_users_rule_for_a_container_holds_in_both_traces():
+    class Pair(nn.Sequential):
+        pass
+
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), Pair(nn.Conv2d(4, 4, 1, bias=False)))
+    register(Pair, NodeRule("sep_conv", "0.weight"))
+    try:
+        symbolic = trace(model)
+        shapes = abstract(model, trace_with_shapes(model), dict(model.named_parameters()), "shapes")
+    finally:
+        unregister(Pair)
+    assert types(symbolic) == types(shapes) == ["input", "conv", "bias", "sep_conv"]
+
+
 def test_bad_rules_are_refused():
     with pytest.raises(ValueError, match="at least one node"):
         register(nn.ReLU)
