@@ -4,30 +4,67 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # not a POSIX system
+    fcntl = None  # type: ignore[assignment]
+
+_TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")
+
+
+@contextlib.contextmanager
+def staging(target: Path) -> Iterator[Path]:
+    """A new folder beside `target` in which to prepare it, on the same file system; gone when the block ends.
+
+    A process that is killed leaves its folder, hidden and named ``.<target>.<random>.tmp``. The next one that stages
+    the same target removes it: a lock, which the system drops when a process ends, tells which are in use.
+
+    Raises:
+        OSError: the folder that is to hold `target` does not exist or is not writable.
+    """
+    _remove_left_behind(target)
+    folder, lock = _locked_folder(target)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Has `write` fill a temporary file beside `path`, then puts it in the place of `path`.
+    """Has `write` fill a temporary file near `path`, then puts it in the place of `path`.
 
     Raises:
         OSError: the folder does not exist, is not writable, or the disk is full; `path` is then as it was.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
-    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-    mode = temporary.stat().st_mode & 0o777
-    try:
+    with staging(path) as folder:
+        temporary = folder / path.name
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        mode = temporary.stat().st_mode & 0o777
         write(temporary)
         temporary.chmod(mode)  # `write` may have put a file of its own there, private as temporary files are
-        _flush(temporary, os.O_RDWR)
+        flush(temporary)
         os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    flush_folder(path.parent)
+
+
+def flush(path: Path) -> None:
+    """Waits until a file's content is on the disk."""
+    _flush(path, os.O_RDWR)
+
+
+def flush_folder(path: Path) -> None:
+    """Waits until the names in a folder are on the disk, where the system can do that."""
     if os.name == "posix":
         with contextlib.suppress(OSError):  # some network file systems cannot flush a folder
-            _flush(path.parent, os.O_RDONLY)
+            _flush(path, os.O_RDONLY)
 
 
 def _flush(path: Path, mode: int) -> None:
@@ -36,3 +73,41 @@ def _flush(path: Path, mode: int) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _locked_folder(target: Path) -> tuple[Path, int | None]:
+    while True:
+        folder = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
+        folder.mkdir()
+        lock = _lock(folder)
+        # Between the two calls another process may have taken it for one left behind.
+        if fcntl is None or lock is not None or folder.exists():
+            return folder, lock
+
+
+def _lock(folder: Path) -> int | None:
+    """A handle that holds the lock of a folder; None if another process has it, or where there are no locks."""
+    if fcntl is None:
+        return None
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        return None
+    return handle
+
+
+def _remove_left_behind(target: Path) -> None:
+    prefix = f".{target.name}"
+    with contextlib.suppress(OSError):
+        for folder in list(target.parent.iterdir()):
+            if not folder.name.startswith(prefix) or not _TEMPORARY.fullmatch(folder.name[len(prefix) :]):
+                continue
+            lock = _lock(folder)
+            if lock is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+                os.close(lock)

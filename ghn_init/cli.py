@@ -11,10 +11,22 @@ import torch
 import typer
 
 import ghn_init
-from ghn_init.checkpoints import CheckpointInfo, find
+from ghn_init.api import NOISE
+from ghn_init.checkpoints import DEFAULT, CheckpointInfo, find, load
 from ghn_init.checkpoints import convert as convert_file
 from ghn_init.checkpoints.listing import listings
-from ghn_init.cli_support import errors_in_one_line, out, print_json, size_text, stage, table
+from ghn_init.cli_support import (
+    errors_in_one_line,
+    options_from,
+    out,
+    print_json,
+    progress_bar,
+    size_text,
+    stage,
+    table,
+)
+from ghn_init.saving import check_output, check_wanted
+from ghn_init.sharding import MAX_SHARD_SIZE, weights_in
 from ghn_init.zoo import find_model
 
 app = typer.Typer(
@@ -43,6 +55,16 @@ Model = Annotated[
         "or 'module:function' for your own.",
     ),
 ]
+InputSize = Annotated[
+    tuple[int, int, int] | None,
+    typer.Option(
+        metavar="CHANNELS HEIGHT WIDTH", help="Shape of an input; by default the network's own, or found by trial."
+    ),
+]
+ModelKwargs = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=VALUE", help="Argument of the network's constructor, such as img_size=384; repeatable."),
+]
 Classes = Annotated[int | None, typer.Option(min=1, help="Number of classes; the network's own by default.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the stack trace of an error.")]
@@ -69,17 +91,24 @@ def apply(
     model: Model,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="Safetensors file to write; without it, nothing is written."),
+        typer.Option(
+            "-o",
+            "--output",
+            help="Safetensors file to write, or a folder: for one file or several with the Hub's index. Without it, "
+            "nothing is written.",
+        ),
     ] = None,
     ghn: Annotated[
         str,
         typer.Option(help="Checkpoint: a known name, a Hub repository 'user/name', a folder, or a file."),
-    ] = "default",
+    ] = DEFAULT,
     noise: Annotated[
         float, typer.Option(min=0.0, help="Standard deviation of the noise that tells repeated blocks apart.")
-    ] = 1e-5,
+    ] = NOISE,
     seed: Annotated[int, typer.Option(help="Seed of the noise, and of what is not predicted.")] = 0,
     num_classes: Classes = None,
+    input_size: InputSize = None,
+    model_kwargs: ModelKwargs = None,
     dtype: Annotated[DType, typer.Option(help="Dtype of the weights.")] = DType.float32,
     device: Annotated[str, typer.Option(help="Where to predict: cpu, cuda, cuda:1, mps.")] = "cpu",
     head: Annotated[
@@ -92,55 +121,87 @@ def apply(
     exclude: Annotated[
         list[str] | None, typer.Option(help="Pattern of parameters to leave alone, such as '*.bias'; repeatable.")
     ] = None,
+    max_shard_size: Annotated[
+        str, typer.Option(help="Most bytes in a file of a folder, such as 500MB.")
+    ] = MAX_SHARD_SIZE,
     force: Force = False,
     json_output: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Predict the weights of a network and write them to a safetensors file."""
-    if output is not None and output.suffix != ".safetensors":
-        raise typer.BadParameter(f"{output} must end in .safetensors.", param_hint="--output")
+    """Predict the weights of a network of any size and write them as safetensors, never holding them in memory."""
+    options = _options(num_classes, model_kwargs)
+    try:
+        if output is not None:
+            check_wanted(output, max_shard_size)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--output, --max-shard-size") from error
     with errors_in_one_line(debug):
-        if output is not None and output.exists() and not force:
-            raise FileExistsError(f"{output} exists; --force overwrites it.")
+        if output is not None:
+            check_output(output, force=force)
         found = find_model(model)
         checkpoint = find(ghn)
         seconds: dict[str, float] = {}
         with stage("build", seconds):
-            torch.manual_seed(seed)
-            network = found.build(**_options(num_classes)).to(_device(device), getattr(torch, dtype.value))
-        with stage("load, trace, predict", seconds):
-            prediction = ghn_init.predict(network, ghn, noise=noise, seed=seed, head=head, exclude=tuple(exclude or ()))
-        if output is not None:
-            with stage("save", seconds):
-                prediction.save(output, force=force)
+            blueprint = found.blueprint(**options)
+        with stage("load", seconds):
+            loaded = load(ghn, device=_device(device))
+        with stage("trace, predict", seconds):
+            prediction = ghn_init.predict(
+                blueprint.skeleton,
+                loaded,
+                noise=noise,
+                seed=seed,
+                head=head,
+                exclude=tuple(exclude or ()),
+                example_inputs=_example(input_size),
+            )
         report = prediction.report
-        report.model = f"{found.zoo}:{found.name}"
-        report.seconds = {"build": seconds["build"], **report.seconds}
+        report.model, report.checkpoint = f"{found.zoo}:{found.name}", ghn
+        report.seconds |= {"build": seconds["build"], "load": seconds["load"]}
+        report.seconds = {name: report.seconds[name] for name in ("build", *report.seconds)}
+        if output is not None:
+            with stage("values", report.seconds):
+                torch.manual_seed(seed)
+                values = blueprint.with_values(prediction.not_covered)
+            with progress_bar("save") as progress:
+                prediction.save(
+                    output,
+                    module=values,
+                    force=force,
+                    dtype=getattr(torch, dtype.value),
+                    max_shard_size=max_shard_size,
+                    progress=progress,
+                )
         if json_output:
             print_json({**report.to_dict(), "origin": checkpoint.origin, **_written(output)})
             return
         out.print(report)
         if output is None:
-            out.print("nothing was written: -o FILE writes the weights to a file")
-        else:
-            out.print(f"wrote {output} ({size_text(output.stat().st_size)})")
+            out.print("nothing was written: -o FILE.safetensors or -o FOLDER writes the weights")
+            return
+        files = _files(output)
+        parts = f", {len(files)} files" if len(files) > 1 else ""
+        out.print(f"wrote {output} ({size_text(sum(file.stat().st_size for file in files))}{parts})")
 
 
 @app.command()
 def trace(
     model: Model,
     num_classes: Classes = None,
+    input_size: InputSize = None,
+    model_kwargs: ModelKwargs = None,
     json_output: Json = False,
     debug: Debug = False,
 ) -> None:
     """Show the graph that a GHN reads of a network: its nodes, their types, and what is not understood."""
+    options = _options(num_classes, model_kwargs)
     with errors_in_one_line(debug):
         found = find_model(model)
         seconds: dict[str, float] = {}
         with stage("build", seconds):
-            network = found.skeleton(**_options(num_classes))
+            network = found.skeleton(**options)
         with stage("trace", seconds):
-            graph = ghn_init.trace(network)
+            graph = ghn_init.trace(network, example_inputs=_example(input_size))
         if json_output:
             counts = {"counts": dict(graph.counts()), "n_virtual_edges": graph.n_virtual_edges()}
             print_json({"model": f"{found.zoo}:{found.name}", **graph.to_dict(), **counts, "seconds": seconds})
@@ -207,8 +268,12 @@ def convert(
         out.print(f"wrote {folder} ({size_text(written.size)})")
 
 
-def _options(num_classes: int | None) -> dict[str, int]:
-    return {} if num_classes is None else {"num_classes": num_classes}
+def _options(num_classes: int | None, model_kwargs: list[str] | None) -> dict[str, Any]:
+    return ({} if num_classes is None else {"num_classes": num_classes}) | options_from(model_kwargs or ())
+
+
+def _example(input_size: tuple[int, int, int] | None) -> torch.Tensor | None:
+    return None if input_size is None else torch.empty(2, *input_size, device="meta")
 
 
 def _device(name: str) -> torch.device:
@@ -221,8 +286,14 @@ def _device(name: str) -> torch.device:
     return device
 
 
+def _files(output: Path) -> list[Path]:
+    return weights_in(output) if output.is_dir() else [output]
+
+
 def _written(output: Path | None) -> dict[str, Any]:
-    return {"output": None} if output is None else {"output": str(output), "bytes": output.stat().st_size}
+    if output is None:
+        return {"output": None}
+    return {"output": str(output), "bytes": sum(file.stat().st_size for file in _files(output))}
 
 
 def main() -> None:

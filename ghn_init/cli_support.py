@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import json
 import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 
 from ghn_init.errors import GHNInitError
@@ -65,6 +67,21 @@ def stage(name: str, seconds: dict[str, float]) -> Iterator[None]:
     seconds[name] = time.perf_counter() - started
 
 
+@contextlib.contextmanager
+def progress_bar(name: str) -> Iterator[Callable[[int, int], object]]:
+    """Yields what is told the bytes written and those of all, and shows them as a bar on a terminal."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        task = bar.add_task(name, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
 def print_json(data: Any) -> None:
     """Prints JSON, and nothing else, to standard output."""
     sys.stdout.write(json.dumps(data, indent=2) + "\n")
@@ -76,6 +93,24 @@ def table(*columns: str, right: tuple[str, ...] = ()) -> Table:
     for column in columns:
         made.add_column(column, justify="right" if column in right else "left", overflow="fold")
     return made
+
+
+def options_from(pairs: Sequence[str]) -> dict[str, Any]:
+    """Keyword arguments from texts ``name=value``: Python literals, or else texts.
+
+    Raises:
+        typer.BadParameter: no such text.
+    """
+    options: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.isidentifier():
+            raise typer.BadParameter(f"{pair!r} is not of the form NAME=VALUE.", param_hint="--model-kwargs")
+        try:
+            options[name] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            options[name] = value
+    return options
 
 
 _UNITS = {"GB": 10**9, "MB": 10**6, "kB": 10**3, "bytes": 1}

@@ -15,11 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ghn_init.contents import Contents
 from ghn_init.errors import PredictionError
 from ghn_init.graph.arch import ArchGraph, Node
 from ghn_init.hypernet import GHN
 from ghn_init.report import Report
-from ghn_init.saving import save_tensors
+from ghn_init.saving import Progress, save_tensors
+from ghn_init.sharding import MAX_SHARD_SIZE
 
 
 class Prediction:
@@ -78,6 +80,12 @@ class Prediction:
         """The predicted parameters."""
         return self._names
 
+    @property
+    def not_covered(self) -> tuple[str, ...]:
+        """The parameters whose own values, all of them or some rows, remain: `save` needs a module that has them."""
+        partly = [name for name in self._names if self._plan.kept_rows(name)]
+        return (*self.report.left_alone, *partly)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
 
@@ -125,34 +133,47 @@ class Prediction:
         self.report.seconds["write"] = time.perf_counter() - started
         return module
 
-    def save(self, path: str | Path, *, only_predicted: bool = False, force: bool = False) -> Path:
-        """Writes a safetensors file that `safetensors.torch.load_model`, timm's `checkpoint_path` and others read.
+    def save(
+        self,
+        path: str | Path,
+        *,
+        module: nn.Module | None = None,
+        only_predicted: bool = False,
+        force: bool = False,
+        dtype: torch.dtype | None = None,
+        max_shard_size: int | str = MAX_SHARD_SIZE,
+        progress: Progress | None = None,
+    ) -> Path:
+        """Writes the network's weights, parameter by parameter: they are never in memory together.
+
+        A path ending in .safetensors is a file, which `safetensors.torch.load_model`, timm's `checkpoint_path` and
+        others read. Any other is a folder laid out as on the Hugging Face Hub: ``model.safetensors``, or shards with an
+        index, which `huggingface_hub.load_torch_model` and transformers' `from_pretrained` read. Either is there
+        completely or not at all, also when the process is killed. The same prediction gives the same bytes.
 
         Args:
-            path: the file.
-            only_predicted: leave out what is not predicted. By default the module's present values of all else in
-                its state dict, buffers included, go into the file, so that it is complete.
-            force: overwrite an existing file.
+            path: the file or folder.
+            module: a module with the same parameters, whose values of all that is not predicted, buffers included, go
+                into the file, so that it is complete; by default the one that the prediction is for.
+            only_predicted: leave out what is not predicted.
+            force: overwrite weights that are there.
+            dtype: of floating-point tensors; by default each tensor's own.
+            max_shard_size: most bytes of a file in a folder, such as "500MB"; a larger tensor gets a file of its own.
+            progress: called with the bytes written so far and those of all, from another thread.
 
         Raises:
-            PredictionError: a tensor that is not predicted has no values to save (meta device).
-            FileExistsError: the file exists and `force` is not set.
+            PredictionError: a tensor that is not predicted has no values to save (meta device), or a predicted one is
+                out of the range of the dtype.
+            FileExistsError: there are weights already and `force` is not set.
+            OSError: the place cannot be written to, or is too small.
         """
         started = time.perf_counter()
-        state = self._module.state_dict()
-        aliases = {name: target for name, target in self.report.tied.items() if target in self}
-        predicted = {name: self._empty(name) for name in self._names}
-        self._write(predicted)
-        tensors = dict(predicted) | {name: predicted[target].clone() for name, target in aliases.items()}
-        for name, tensor in state.items():
-            if name in tensors or only_predicted:
-                continue
-            if tensor.is_meta:
-                raise PredictionError(
-                    f"{name} is not predicted and has no values (meta device); give the module memory first "
-                    "(module.to_empty(device='cpu') and its own init), or save with only_predicted=True"
-                )
-            tensors[name] = tensor.detach().to("cpu", copy=True).contiguous()
+        source = self._module if module is None else module
+        contents = Contents(source, self._plan, self.names, self.report.tied, dtype, only_predicted=only_predicted)
+        for slot in contents.slots:
+            target = contents.predicted.get(slot.name)
+            if target is not None and not self._fits(target, slot.dtype):
+                raise PredictionError(f"{slot.name} has predictions beyond the range of {slot.dtype}")
         metadata = {
             "format": "pt",
             "ghn_init.checkpoint": self.report.checkpoint,
@@ -161,7 +182,20 @@ class Prediction:
             "ghn_init.noise": repr(self.report.noise),
             "ghn_init.predicted": f"{len(self)} tensors, {self.report.n_predicted} parameters",
         }
-        written = save_tensors(tensors, Path(path), metadata, force=force)
+
+        def fill(tensors: dict[str, Tensor]) -> None:
+            for destinations in contents.fill(tensors):
+                self._write(destinations)
+
+        written = save_tensors(
+            Path(path),
+            contents.slots,
+            fill,
+            metadata,
+            force=force,
+            max_shard_size=max_shard_size,
+            progress=progress,
+        )
         self.report.seconds["save"] = time.perf_counter() - started
         return written
 

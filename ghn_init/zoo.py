@@ -13,11 +13,11 @@ from collections.abc import Callable
 from typing import Any
 
 import timm
-import torch
 import torchvision
 from torch import nn
 
 from ghn_init.errors import ModelNotFoundError
+from ghn_init.lean import Blueprint
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,13 +34,13 @@ class ZooModel:
     zoo: str
     build: Callable[..., nn.Module]
 
+    def blueprint(self, **options: Any) -> Blueprint:
+        """The network without memory for its parameters, and a way to get values of some."""
+        return Blueprint(functools.partial(self.build, **options))
+
     def skeleton(self, **options: Any) -> nn.Module:
         """The network on the meta device, without memory, where its constructor allows that; otherwise as `build`."""
-        try:
-            with torch.device("meta"):
-                return self.build(**options)
-        except (NotImplementedError, RuntimeError):  # it computes with the values of its parameters
-            return self.build(**options)
+        return self.blueprint(**options).skeleton
 
 
 def find_model(name: str) -> ZooModel:

@@ -144,7 +144,7 @@ def test_the_same_command_writes_the_same_bytes() -> None:
 def test_existing_files_are_kept_without_force() -> None:
     Path("m.safetensors").write_bytes(b"precious")
     message = failed("apply", "own_models:tiny", "--ghn", GHN3, "-o", "m.safetensors")
-    assert message == "m.safetensors exists; --force overwrites it."
+    assert message == "m.safetensors exists; choose another name or overwrite it with force=True (--force)"
     assert Path("m.safetensors").read_bytes() == b"precious"
     assert run("apply", "own_models:tiny", "--ghn", GHN3, "-o", "m.safetensors", "--force").exit_code == 0
     assert load_file("m.safetensors")
