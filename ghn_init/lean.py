@@ -66,7 +66,7 @@ class Blueprint:
         """
         if not names and self.skeleton.state_dict().keys() <= self._places.keys():
             return self.skeleton
-        if self._size <= WHOLE or not next(self.skeleton.parameters()).is_meta:
+        if self._size <= WHOLE or not any(parameter.is_meta for parameter in self.skeleton.parameters()):
             return self._build()
         real = {place for name in names for place in self._places[name]}
         registered = _Registrations(real)
