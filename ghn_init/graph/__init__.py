@@ -3,8 +3,10 @@
 from ghn_init.graph.arch import NODE_TYPES, VIRTUAL_EDGE_CUTOFF, ArchGraph, Node
 from ghn_init.graph.rules import NodeRule, Rule, register, unregister
 from ghn_init.graph.trace import trace
+from ghn_init.graph.vocabulary import FURTHER_TYPES, restricted
 
 __all__ = [
+    "FURTHER_TYPES",
     "NODE_TYPES",
     "VIRTUAL_EDGE_CUTOFF",
     "ArchGraph",
@@ -12,6 +14,7 @@ __all__ = [
     "NodeRule",
     "Rule",
     "register",
+    "restricted",
     "trace",
     "unregister",
 ]

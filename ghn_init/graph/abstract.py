@@ -14,8 +14,10 @@ from typing import Any
 
 from torch import fx, nn
 
-from ghn_init.graph.builder import INPUT, NOTHING, NodeBuilder, RawNode, Value, through, union
+from ghn_init.graph import roles
+from ghn_init.graph.builder import NOTHING, NodeBuilder, RawNode, Value, through, union
 from ghn_init.graph.context import MEANINGS
+from ghn_init.graph.contract import INPUT
 from ghn_init.graph.ops import op_of
 from ghn_init.graph.rules import Rule, rule_for_module, rule_for_op
 
@@ -69,7 +71,7 @@ class Abstraction:
             return NOTHING
         name = self._first_name[id(parameter)]
         self.seen.setdefault(name, "read")
-        return Value(frozenset(), param=name)
+        return Value(frozenset(), (name,))
 
     def _output(self, node: fx.Node) -> Value:
         for value in node.all_input_nodes:
@@ -92,14 +94,15 @@ class Abstraction:
                     self.seen[self._name_below(module, path, name)] = f"layer {type(module).__name__}"
             return through(inputs, softmax=isinstance(module, nn.Softmax))
 
-        def parameter_of(attribute: str) -> str | None:
+        def parameters_of(attribute: str) -> tuple[str, ...]:
             owner, _, leaf = attribute.rpartition(".")
             holder = module.get_submodule(owner) if owner else module
             if holder._parameters.get(leaf) is None:
-                return None
-            return self._name_below(module, path, attribute)
+                return ()
+            return (self._name_below(module, path, attribute),)
 
-        return self._apply_rule(rule, module, inputs, parameter_of, {}, path)
+        inputs = [roles.as_data(self._build, path, value) for value in inputs]
+        return self._apply_rule(rule, module, inputs, parameters_of, {}, path)
 
     def _call(self, node: fx.Node) -> Value:
         op = op_of(node)
@@ -118,56 +121,71 @@ class Abstraction:
             arguments = {"input": node.args[0]}
         stream_names = rule.stream or rule.arguments[:1] or ("input",)
         stream = [self._values[a] for name in stream_names if isinstance(a := arguments.get(name), fx.Node)]
-        if len(stream) == 1 and stream[0].param is not None:  # weights made of weights, as in weight standardisation
-            return stream[0]
+        if rule.of_weights and len(stream) == 1 and stream[0].params:  # weights made of weights: standardised ones
+            return through(inputs)
 
-        def parameter_of(argument: str) -> str | None:
+        def parameters_of(argument: str) -> tuple[str, ...]:
             given = arguments.get(argument)
-            return self._values[given].param if isinstance(given, fx.Node) else None
+            return self._values[given].params if isinstance(given, fx.Node) else ()
 
         label = op if isinstance(op, str) else getattr(op, "__name__", str(op))
         also = {name: self._values[a] for name, a in arguments.items() if isinstance(a, fx.Node)}
-        return self._apply_rule(rule, arguments, stream, parameter_of, also, label)
+        stream = [roles.as_data(self._build, label, value) for value in stream]
+        return self._apply_rule(rule, arguments, stream, parameters_of, also, label)
 
     def _apply_rule(
         self,
         rule: Rule,
         layer: Any,
         inputs: list[Value],
-        parameter_of: Callable[[str], str | None],
+        parameters_of: Callable[[str], tuple[str, ...]],
         arguments: Mapping[str, Value],
         source: str,
     ) -> Value:
         feeds = union(inputs)
-        emitted = has_weights = False
-        for link in rule.chain:
+        has_weights = False
+        last: int | None = None
+        for link in rule.links(layer):
             added = []
             for node_rule in link if isinstance(link, tuple) else (link,):
-                param = parameter_of(node_rule.param) if node_rule.param else None
-                if node_rule.param and param is None:
-                    continue
-                extra = union(arguments[name] for name in node_rule.also if name in arguments)
-                rider = parameter_of(node_rule.rider) if node_rule.rider else None
-                index = self._build.add(
-                    node_rule.type_of(layer),
-                    feeds | extra,
-                    param=param,
-                    rider=rider,
-                    window=node_rule.window(layer) if node_rule.window else None,
-                    source=source,
-                )
-                has_weights |= param is not None
-                if index is not None:
-                    added.append(index)
+                given = parameters_of(node_rule.param) if node_rule.param else ()
+                params, gains = self._main(given)
+                extra = union(self._fed(arguments, node_rule.also, source))
+                rider = next(iter(parameters_of(node_rule.rider)), None) if node_rule.rider else None
+                for param in params if node_rule.param else (None,):
+                    last = self._build.add(
+                        node_rule.type_of(layer),
+                        feeds | extra,
+                        param=param,
+                        rider=rider,
+                        window=node_rule.window(layer) if node_rule.window else None,
+                        shape=node_rule.shape(layer) if node_rule.shape else None,
+                        source=source,
+                    )
+                    has_weights |= param is not None
+                    if last is not None:
+                        added.append(last)
+                for gain in gains:
+                    last = self._build.add("layer_scale", frozenset(added), param=gain, source=source)
+                    added = [last] if last is not None else added
             if added:
                 feeds = frozenset(added)
-                emitted = True
-        pooled = (
-            next((value.pooled for value in inputs if value.pooled is not None), None) if len(inputs) == 1 else None
-        )
-        if emitted and self._build.nodes[max(feeds)].type == "glob_avg":
-            return Value(feeds, pooled=max(feeds))
+        if last is not None and feeds == {last} and self._build.nodes[last].type == "glob_avg":
+            return Value(feeds, pooled=last)
+        pooled = inputs[0].pooled if len(inputs) == 1 else None
         return Value(feeds, pooled=pooled, weighted=has_weights or any(value.weighted for value in inputs))
+
+    def _main(self, params: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Of the parameters that weights are made from, the largest, and those that scale them channel by channel."""
+        sizes = [self._parameters[name].numel() for name in params]
+        main = tuple(name for name, size in zip(params, sizes, strict=True) if size == max(sizes))
+        return main, tuple(name for name in params if name not in main and roles.is_vector(self._parameters[name]))
+
+    def _fed(self, arguments: Mapping[str, Value], names: tuple[str, ...], source: str) -> list[Value]:
+        """What further arguments of a function feed it, bare parameters among them as tables of positions."""
+        given = [arguments[name] for name in names if name in arguments]
+        tables = [self._build.table("rel_pos", param, source) for value in given for param in value.params]
+        return [*given, Value(frozenset(index for index in tables if index is not None))]
 
     def _inputs(self, node: fx.Node) -> list[Value]:
         return [self._values[value] for value in node.all_input_nodes]

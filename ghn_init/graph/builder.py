@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 
-#: Index of the input among the nodes.
-INPUT = 0
+from ghn_init.graph.contract import INPUT
 
 
 @dataclasses.dataclass(slots=True)
@@ -18,6 +17,7 @@ class RawNode:
     param: str | None = None
     rider: str | None = None
     window: tuple[int, ...] | None = None
+    shape: tuple[int, ...] | None = None
     source: str = ""
     part_of_other: bool = False
 
@@ -28,17 +28,31 @@ class Value:
 
     Attributes:
         feeds: the typed nodes that its data comes from.
-        param: the parameter that it is, or is made from by operations on nothing else.
+        params: the parameters that it is made from by operations on nothing else, the main one first.
         pooled: the node of the pooling that took its spatial extent away, if nothing has joined it since.
         weighted: whether weights were applied since that pooling.
         softmax: whether it is a softmax, possibly reshaped or with dropout.
+        scores: whether it is a product of data with data, as attention scores are.
+        attended: the attention node that it is the bare result of.
+        statistic: whether it is a variance, norm or the like of data.
+        normalised: whether it was divided by a statistic of itself, and no weights were applied since.
+        normed: the node of the norm that it is the bare result of, while its offset may still come.
+        product: the node of the product of data with a bare parameter that it is the result of.
+        transposed: whether dimensions of a parameter were swapped.
     """
 
     feeds: frozenset[int]
-    param: str | None = None
+    params: tuple[str, ...] = ()
     pooled: int | None = None
     weighted: bool = False
     softmax: bool = False
+    scores: bool = False
+    attended: int | None = None
+    statistic: bool = False
+    normalised: bool = False
+    normed: int | None = None
+    product: int | None = None
+    transposed: bool = False
 
 
 #: A value that carries no data.
@@ -58,6 +72,7 @@ class NodeBuilder:
         self.nodes: list[RawNode] = [RawNode("input", frozenset(), source="input")]
         self.predicted: set[str] = set()
         self.emitted: set[str] = set()
+        self._tables: dict[str, int] = {}
 
     def add(
         self,
@@ -67,6 +82,7 @@ class NodeBuilder:
         param: str | None = None,
         rider: str | None = None,
         window: tuple[int, ...] | None = None,
+        shape: tuple[int, ...] | None = None,
         source: str = "",
         fed_by_input: bool = True,
     ) -> int | None:
@@ -80,8 +96,25 @@ class NodeBuilder:
         if rider in self.emitted:
             rider = None
         self.emitted.update(name for name in (param, rider) if name is not None)
-        self.nodes.append(RawNode(node_type, feeds, param, rider, window, source))
+        self.nodes.append(RawNode(node_type, feeds, param, rider, window, shape, source))
         return len(self.nodes) - 1
+
+    def table(self, node_type: str, param: str, source: str) -> int | None:
+        """The node of a parameter that nothing feeds; None if the parameter is another layer's already."""
+        if param not in self.emitted:
+            index = self.add(node_type, frozenset(), param=param, source=source, fed_by_input=False)
+            assert index is not None
+            self._tables[param] = index
+        return self._tables.get(param)
+
+    def ride(self, node: int, param: str) -> bool:
+        """Whether `param` could be made the rider of a norm's node that has none."""
+        if self.nodes[node].rider is not None or param in self.emitted:
+            return False
+        self.nodes[node].rider = param
+        self.emitted.add(param)
+        self.predicted.add(param)
+        return True
 
 
 def union(values: Iterable[Value]) -> frozenset[int]:
@@ -98,11 +131,13 @@ def through(inputs: list[Value], *, softmax: bool = False) -> Value:
         return dataclasses.replace(inputs[0], softmax=True) if softmax else inputs[0]
     data = [value for value in inputs if value.feeds]
     if not data:
-        params = {value.param for value in inputs if value.param is not None}
-        return Value(frozenset(), param=params.pop() if len(params) == 1 else None)
+        params = dict.fromkeys(name for value in inputs for name in value.params)
+        return Value(frozenset(), tuple(params), transposed=any(value.transposed for value in inputs))
+    if len(data) == 1:
+        return dataclasses.replace(data[0], softmax=True) if softmax else data[0]
     return Value(
         union(data),
-        pooled=data[0].pooled if len(data) == 1 else None,
         weighted=any(value.weighted for value in data),
-        softmax=softmax or (len(data) == 1 and data[0].softmax),
+        softmax=softmax,
+        scores=any(value.scores for value in data),
     )

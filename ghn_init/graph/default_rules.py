@@ -11,10 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import timm.layers
 import torchvision.models.swin_transformer as tv_swin
+from timm.layers.grn import GlobalResponseNorm
 from torch import nn
 
-from ghn_init.graph.rules import Layer, NodeRule, norm, register, weighted
+from ghn_init.graph.rules import Chain, Layer, NodeRule, norm, register, weighted
 
 
 def _numbers(value: Any) -> tuple[int, ...]:
@@ -79,7 +81,9 @@ register(nn.Linear, *weighted("conv"))
 register(nn.LayerNorm, *norm("ln"))
 register(nn.GroupNorm, *norm("ln"))
 register(nn.RMSNorm, *norm("ln"))
-register(nn.Embedding, NodeRule("pos_enc", "weight"))
+register(GlobalResponseNorm, *norm("ln"))
+register(nn.Embedding, NodeRule("embedding", "weight"))
+register(nn.EmbeddingBag, NodeRule("embedding", "weight"))
 register(
     nn.MultiheadAttention,
     (
@@ -92,6 +96,23 @@ register(
     NodeRule("msa"),
     *weighted("conv", "out_proj.weight", "out_proj.bias"),
 )
+
+
+def _recurrent(layer: Layer) -> Chain:
+    """Layer by layer and, within one, the input's matrices before the state's, both directions side by side."""
+    ends = ("", "_reverse") if layer.bidirectional else ("",)
+    chain: list[NodeRule | tuple[NodeRule, ...]] = []
+    for depth in range(layer.num_layers):
+        for kind in ("ih", "hh"):
+            names = [f"{kind}_l{depth}{end}" for end in ends]
+            chain.append(tuple(NodeRule("rnn", f"weight_{name}", rider=f"bias_{name}") for name in names))
+        if layer.proj_size:
+            chain.append(tuple(NodeRule("rnn", f"weight_hr_l{depth}{end}") for end in ends))
+    return tuple(chain)
+
+
+for _recurrent_class in (nn.RNN, nn.LSTM, nn.GRU):
+    register(_recurrent_class, chain=_recurrent)
 
 register("linear", *weighted("conv"), arguments=("input", "weight", "bias"))
 register(
@@ -107,8 +128,13 @@ register(
 register("layer_norm", *norm("ln"), arguments=("input", "normalized_shape", "weight", "bias", "eps"))
 register("group_norm", *norm("ln"), arguments=("input", "num_groups", "weight", "bias", "eps"))
 register("rms_norm", NodeRule("ln", "weight"), arguments=("input", "normalized_shape", "weight", "eps"))
-register("embedding", NodeRule("pos_enc", "weight"), arguments=("input", "weight"))
-register("scaled_dot_product_attention", "msa", arguments=_QKV, stream=_QKV)
+register("embedding", NodeRule("embedding", "weight"), arguments=("input", "weight"))
+register(
+    "scaled_dot_product_attention",
+    NodeRule("msa", also=("attn_mask",)),
+    arguments=(*_QKV, "attn_mask"),
+    stream=_QKV,
+)
 register(
     tv_swin.shifted_window_attention,
     *weighted("conv", "qkv_weight", "qkv_bias"),
@@ -130,3 +156,28 @@ register(
         "training",
     ),
 )
+
+# Layers of timm that are not subclasses of torch's; what an older timm lacks is left out.
+_TIMM_LAYERS: dict[str, tuple[NodeRule, ...]] = {
+    **dict.fromkeys(("RmsNorm", "RmsNormFp32", "RmsNorm2d", "RmsNorm2dFp32"), norm("ln")),
+    **dict.fromkeys(("SimpleNorm", "SimpleNormFp32", "SimpleNorm2d", "SimpleNorm2dFp32"), norm("ln")),
+    **dict.fromkeys(("FilterResponseNormTlu2d", "FilterResponseNormAct2d"), (*norm("ln"), NodeRule("bias", "tau"))),
+    **dict.fromkeys(("EvoNorm2dB0", "EvoNorm2dB1", "EvoNorm2dB2"), (NodeRule("layer_scale", "v"), *norm("bn"))),
+    **dict.fromkeys(("EvoNorm2dS0", "EvoNorm2dS1", "EvoNorm2dS2"), (NodeRule("layer_scale", "v"), *norm("ln"))),
+    **dict.fromkeys(("LayerScale", "LayerScale2d"), (NodeRule("layer_scale", "gamma"),)),
+    **dict.fromkeys(
+        ("ScaledStdConv2d", "ScaledStdConv2dSame"),
+        (NodeRule(_conv_type_of_module, "weight"), NodeRule("layer_scale", "gain"), NodeRule("bias", "bias")),
+    ),
+    "CondConv2d": (
+        NodeRule(
+            _conv_type_of_module,
+            "weight",
+            shape=lambda layer: (layer.num_experts * layer.out_channels, *layer.weight_shape[1:]),
+        ),
+        NodeRule("bias", "bias"),
+    ),
+}
+for _name, _nodes in _TIMM_LAYERS.items():
+    if hasattr(timm.layers, _name):
+        register(getattr(timm.layers, _name), *_nodes)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from math import isqrt
 
 from torch import nn
 
 from ghn_init.graph.arch import Node
-from ghn_init.graph.builder import INPUT, RawNode
+from ghn_init.graph.builder import RawNode
+from ghn_init.graph.contract import INPUT, contract
+from ghn_init.graph.views import seen_shape
 
-#: A join of fewer than two distinct nodes says nothing.
-_JOINS = frozenset({"sum", "concat"})
 _HEAD_TYPES = frozenset({"conv"})
 
 
@@ -23,16 +22,8 @@ def reduce(
     Nodes that are part of another (the pooling inside squeeze-and-excitation), joins of a single node and nodes that no
     output depends on are left out; the neighbours of a node that is left out are joined to each other.
     """
-    feeds: list[frozenset[int]] = []
-    kept: list[bool] = []
-    for node in raw:
-        through: set[int] = set()
-        for index in node.feeds:
-            through.update({index} if kept[index] else feeds[index])
-        if len(through) > 1:
-            through.discard(INPUT)
-        feeds.append(frozenset(through))
-        kept.append(not node.part_of_other and not (node.type in _JOINS and len(through) < 2))
+    types, raw_feeds = [node.type for node in raw], [node.feeds for node in raw]
+    kept, feeds = contract(types, raw_feeds, lambda index: raw[index].part_of_other)
     ends = [{index for end in feed for index in ({end} if kept[end] else feeds[end])} for feed in outputs]
     alive = _ancestors(set().union(*ends), feeds)
     order = [index for index in range(len(raw)) if index == INPUT or (kept[index] and index in alive)]
@@ -85,20 +76,8 @@ def _node(raw: RawNode, parameters: Mapping[str, nn.Parameter], head: bool) -> N
     shape = param_shape
     if raw.window is not None:
         shape = (1, 1, *raw.window)
+    elif raw.shape is not None:
+        shape = raw.shape
     elif param_shape is not None:
-        shape = _seen_shape(param_shape, head)
+        shape = seen_shape(raw.type, param_shape, head)
     return Node(raw.type, raw.param, shape, param_shape, raw.rider, head, raw.source)
-
-
-def _seen_shape(shape: tuple[int, ...], head: bool) -> tuple[int, ...]:
-    """A parameter's shape as GHNs see it.
-
-    A table (1, positions, channels) is the square image (1, channels, side, side), and a head is a matrix even where
-    it is a 1x1 convolution.
-    """
-    if len(shape) == 3 and shape[0] == 1 and min(shape[1:]) > 1:
-        side = isqrt(shape[1])
-        return (1, shape[2], side, side)
-    if head and len(shape) == 4 and max(shape[2:]) == 1:
-        return shape[:2]
-    return shape

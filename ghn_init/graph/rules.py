@@ -29,6 +29,8 @@ class NodeRule:
             has no such node.
         rider: a one-dimensional parameter predicted from the same node, such as a norm's bias.
         window: function of the layer that returns the (height, width) of a pooling window.
+        shape: function of the layer that returns the parameter's shape as a GHN should see it, where it is stored in
+            another one.
         also: names of further arguments that feed this node (function rules).
     """
 
@@ -36,6 +38,7 @@ class NodeRule:
     param: str | None = None
     rider: str | None = None
     window: Callable[[Layer], tuple[int, ...]] | None = None
+    shape: Callable[[Layer], tuple[int, ...]] | None = None
     also: tuple[str, ...] = ()
 
     def type_of(self, layer: Layer) -> str:
@@ -45,6 +48,9 @@ class NodeRule:
 
 #: Nodes side by side: all fed by the same, all feeding the next.
 Parallel = tuple[NodeRule, ...]
+Chain = tuple[NodeRule | Parallel, ...]
+#: Norms applied to weights, not to data, make other weights (weight standardisation).
+_NORMS = frozenset({"bn", "ln"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,18 +58,23 @@ class Rule:
     """The nodes of a layer, one after the other.
 
     Attributes:
-        chain: the nodes in data order; a tuple stands for nodes side by side.
+        chain: the nodes in data order, a tuple standing for nodes side by side; or a function of the layer that
+            returns them.
         arguments: the names of a function's positional arguments, in order.
         stream: the arguments of a function that carry data, None for the first; a module takes all its inputs.
     """
 
-    chain: tuple[NodeRule | Parallel, ...]
+    chain: Chain | Callable[[Layer], Chain]
     arguments: tuple[str, ...] = ()
     stream: tuple[str, ...] | None = None
 
-    def node_rules(self) -> list[NodeRule]:
+    def links(self, layer: Layer) -> Chain:
+        """The chain for this layer."""
+        return self.chain(layer) if callable(self.chain) else self.chain
+
+    def node_rules(self, layer: Layer = None) -> list[NodeRule]:
         """All nodes of the chain, flat."""
-        return [rule for link in self.chain for rule in (link if isinstance(link, tuple) else (link,))]
+        return [rule for link in self.links(layer) for rule in (link if isinstance(link, tuple) else (link,))]
 
     def covers(self, module: nn.Module) -> bool:
         """Whether every parameter inside `module` has its place in this rule."""
@@ -72,13 +83,20 @@ class Rule:
             names = {name for name, parameter in own.items() if parameter is not None}
         else:
             names = {name for name, _ in module.named_parameters()}
-        return names <= self._covered
+        return names <= (_covered(self.node_rules(module)) if callable(self.chain) else self._covered)
 
     def __post_init__(self) -> None:
-        covered = {name for rule in self.node_rules() for name in (rule.param, rule.rider) if name}
-        object.__setattr__(self, "_covered", covered)
+        if not callable(self.chain):
+            object.__setattr__(self, "_covered", _covered(self.node_rules()))
+            object.__setattr__(self, "of_weights", all(rule.type in _NORMS for rule in self.node_rules()))
 
+    #: Whether the operation makes weights where it is applied to weights.
+    of_weights: bool = dataclasses.field(init=False, repr=False, compare=False, default=False)
     _covered: set[str] = dataclasses.field(init=False, repr=False, compare=False, default_factory=set)
+
+
+def _covered(rules: list[NodeRule]) -> set[str]:
+    return {name for rule in rules for name in (rule.param, rule.rider) if name}
 
 
 def weighted(
@@ -100,6 +118,7 @@ _OP_RULES: dict[str | Callable[..., Any], Rule] = {}
 def register(
     target: type[nn.Module] | Callable[..., Any] | str,
     *nodes: NodeRule | Parallel | str,
+    chain: Callable[[Layer], Chain] | None = None,
     arguments: Sequence[str] = (),
     stream: Sequence[str] | None = None,
 ) -> None:
@@ -108,36 +127,40 @@ def register(
     Args:
         target: a module class (its subclasses included), a function, or the name of a tensor method or torch operation.
         nodes: the nodes in data order. A plain node type is short for a node without a parameter.
+        chain: in place of `nodes`, a function of a module that returns them, where their number depends on it.
         arguments: for a function, the names of its positional arguments, in order.
         stream: for a function, the arguments that carry data; by default the first.
 
     Raises:
         TypeError: `target` is neither a module class, a function nor a name, or a node is not a rule or a type.
-        ValueError: no nodes, or a function whose nodes name parameters without `arguments` to find them by.
+        ValueError: no nodes, both `nodes` and `chain`, or a function whose nodes name parameters without `arguments`
+            to find them by.
 
     Examples:
         >>> register(MyLinear, NodeRule("conv", "kernel"), NodeRule("bias", "offset"))
         >>> register(MyNorm, NodeRule("ln", "gain", rider="shift"))
         >>> register(my_attention, "msa", arguments=["q", "k", "v"], stream=["q", "k", "v"])
     """
-    if not nodes:
-        raise ValueError(f"a rule for {target!r} needs at least one node")
-    chain: list[NodeRule | Parallel] = []
+    if bool(nodes) == (chain is not None):
+        raise ValueError(f"a rule for {target!r} needs at least one node, or a chain that returns them, not both")
+    for_module = isinstance(target, type) and issubclass(target, nn.Module)
+    if chain is not None and not for_module:
+        raise TypeError(f"a chain that depends on the layer is for module classes, not for {target!r}")
+    links: list[NodeRule | Parallel] = []
     for node in nodes:
         if isinstance(node, str):
-            chain.append(NodeRule(node))
+            links.append(NodeRule(node))
         elif isinstance(node, NodeRule) or (isinstance(node, tuple) and all(isinstance(n, NodeRule) for n in node)):
-            chain.append(node)
+            links.append(node)
         else:
             raise TypeError(f"a node of a rule is a NodeRule, a tuple of them or a node type, not {node!r}")
-    rule = Rule(tuple(chain), tuple(arguments), None if stream is None else tuple(stream))
+    rule = Rule(chain or tuple(links), tuple(arguments), None if stream is None else tuple(stream))
     if isinstance(target, type) and issubclass(target, nn.Module):
         _MODULE_RULES[target] = rule
         return
     if not isinstance(target, str) and not callable(target):
         raise TypeError(f"a rule is for a module class, a function or an operation's name, not {target!r}")
-    named = [name for node_rule in rule.node_rules() for name in (node_rule.param, node_rule.rider) if name]
-    missing = sorted(set(named) - set(arguments))
+    missing = sorted(_covered(rule.node_rules()) - set(arguments))
     if missing:
         raise ValueError(
             f"the rule for {target!r} names {missing}, which are not among its arguments {list(arguments)}"

@@ -1,6 +1,7 @@
-"""Tracing with shapes: a run on fake tensors, for modules whose own code asks for shapes.
+"""Tracing with shapes: a run on tensors without memory, for modules whose own code asks for shapes.
 
-Fake tensors have shapes and dtypes and no memory, so nothing is computed and a model on the meta device runs as well.
+Tensors on the meta device have shapes and dtypes and no memory, so nothing is computed. Where the module's code needs
+more (the value of a constant, a device), torch's fake tensors, ten times slower, give it.
 The calls of layers and functions are recorded into the same kind of `torch.fx` graph that symbolic tracing gives.
 """
 
@@ -17,20 +18,29 @@ import torch
 from torch import fx, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_flatten, tree_map
+from torch.utils._pytree import tree_map
 
 from ghn_init.errors import TraceError
 from ghn_init.graph.inputs import candidate_inputs
 from ghn_init.graph.leaves import is_leaf
+from ghn_init.graph.meta import MetaTwins, run
 
 logger = logging.getLogger(__name__)
 
 
 class Recorder(TorchFunctionMode):
-    """Records the functions called and, with `recording_modules`, the leaf modules, as nodes of a `torch.fx` graph."""
+    """Records the functions called and, with `recording_modules`, the leaf modules, as nodes of a `torch.fx` graph.
 
-    def __init__(self, root: nn.Module) -> None:
+    Args:
+        root: the module to be run.
+        twins: what to run functions on instead of tensors with memory; None to run them on what they are given.
+    """
+
+    def __init__(self, root: nn.Module, twins: MetaTwins | None = None) -> None:
         super().__init__()
+        self._twins = twins
+        self._leaves: dict[int, bool] = {}
+        self._in_leaf = False
         self.graph = fx.Graph()
         self.path: list[str] = []
         self._module_paths = {id(module): path for path, module in root.named_modules()}
@@ -44,7 +54,7 @@ class Recorder(TorchFunctionMode):
 
     def output(self, tensors: Any) -> None:
         """The network's outputs."""
-        flat = [self._nodes[id(tensor)] for tensor in tree_flatten(_plain(tensors))[0] if id(tensor) in self._nodes]
+        flat = [self._nodes[id(tensor)] for tensor in _tensors(tensors) if id(tensor) in self._nodes]
         self.graph.output(tuple(dict.fromkeys(flat)))
 
     def __torch_function__(
@@ -52,8 +62,11 @@ class Recorder(TorchFunctionMode):
     ) -> Any:
         """Runs `func` and records it where it makes tensors of tensors that are known."""
         kwargs = kwargs or {}
-        result = func(*args, **kwargs)
-        if any(isinstance(leaf, torch.Tensor) for leaf in tree_flatten(result)[0]):
+        twins = self._twins
+        result = func(*args, **kwargs) if twins is None else run(func, twins.of(args), twins.of(kwargs))
+        if self._in_leaf:
+            return result
+        if next(_tensors(result), None) is not None:
             self._record("call_function", func, args, kwargs, result)
         elif args and _writes_in_place(func):
             self._record("call_function", func, args, kwargs, args[0])
@@ -65,9 +78,15 @@ class Recorder(TorchFunctionMode):
         if path is None:
             return call(module, *args, **kwargs)
         self.path.append(path)
-        if is_leaf(module):
-            with torch._C.DisableTorchFunction():
+        leaf = self._leaves.get(id(module))
+        if leaf is None:
+            leaf = self._leaves[id(module)] = is_leaf(module)
+        if leaf and not self._in_leaf:
+            self._in_leaf = True
+            try:
                 result = call(module, *args, **kwargs)
+            finally:
+                self._in_leaf = False
             self._record("call_module", path, args, kwargs, result)
         else:
             result = call(module, *args, **kwargs)
@@ -77,15 +96,19 @@ class Recorder(TorchFunctionMode):
     def _record(self, kind: str, target: Any, args: Any, kwargs: Any, result: Any) -> None:
         known = kind == "call_module"
 
-        def to_node(leaf: Any) -> Any:
+        def to_node(tree: Any) -> Any:
             nonlocal known
-            if not isinstance(leaf, torch.Tensor):
-                return leaf if isinstance(leaf, (int, float, bool, str, type(None))) else None
-            node = self._nodes.get(id(leaf)) or self._parameter(leaf)
-            known |= node is not None
-            return node
+            if isinstance(tree, torch.Tensor):
+                node = self._nodes.get(id(tree)) or self._parameter(tree)
+                known |= node is not None
+                return node
+            if isinstance(tree, dict):
+                return {key: to_node(value) for key, value in tree.items()}
+            if isinstance(tree, (tuple, list)):
+                return [to_node(value) for value in tree]
+            return tree if isinstance(tree, (int, float, str)) else None
 
-        fx_args, fx_kwargs = tree_map(to_node, _plain(args)), tree_map(to_node, _plain(kwargs))
+        fx_args, fx_kwargs = to_node(args), to_node(kwargs)
         if known:
             node = self.graph.create_node(kind, target, tuple(fx_args), dict(fx_kwargs))
             self._bind(result, node)
@@ -99,22 +122,24 @@ class Recorder(TorchFunctionMode):
         return node
 
     def _bind(self, tensors: Any, node: fx.Node) -> None:
-        for tensor in tree_flatten(_plain(tensors))[0]:
-            if isinstance(tensor, torch.Tensor):
-                self._nodes[id(tensor)] = node
-                self._alive.append(tensor)
-                base = tensor._base
-                if base is not None and _writes_in_place(node.target):
-                    self._nodes[id(base)] = node
+        for tensor in _tensors(tensors):
+            self._nodes[id(tensor)] = node
+            self._alive.append(tensor)
+            base = tensor._base
+            if base is not None and _writes_in_place(node.target):
+                self._nodes[id(base)] = node
 
 
-def _plain(tree: Any) -> Any:
-    """The tree with output classes of other libraries (dict subclasses) as plain dicts, which pytrees take apart."""
-    if isinstance(tree, dict):
-        return {key: _plain(value) for key, value in tree.items()}
-    if isinstance(tree, (tuple, list)):
-        return [_plain(value) for value in tree]
-    return tree
+def _tensors(tree: Any) -> Iterator[torch.Tensor]:
+    """The tensors in a tree; output classes of other libraries (dict subclasses) count as plain dicts."""
+    if isinstance(tree, torch.Tensor):
+        yield tree
+    elif isinstance(tree, dict):
+        for value in tree.values():
+            yield from _tensors(value)
+    elif isinstance(tree, (tuple, list)):
+        for value in tree:
+            yield from _tensors(value)
 
 
 def _writes_in_place(func: Any) -> bool:
@@ -148,16 +173,14 @@ def trace_with_shapes(module: nn.Module, example_inputs: Any = None) -> fx.Graph
 
 
 def _run(module: nn.Module, arguments: dict[str, Any]) -> fx.Graph:
-    recorder = Recorder(module)
-    fake_mode = FakeTensorMode(allow_non_fake_inputs=True)
     try:
-        with fake_mode, _device_of(module) as device, _quiet():
-            fakes = {name: _fake(value, device) for name, value in arguments.items()}
-            for name, value in fakes.items():
-                recorder.placeholder(name, value)
-            with _patched_calls(recorder), recorder:
-                outputs = module(**fakes)
-            recorder.output(outputs)
+        return _recorded(module, arguments, Recorder(module, MetaTwins()), torch.device("meta"))
+    except Exception as error:  # noqa: BLE001  (the module's own code may raise anything)
+        logger.debug("no trace of %s on the meta device: %s", type(module).__name__, error)
+    recorder = Recorder(module)
+    try:
+        with FakeTensorMode(allow_non_fake_inputs=True), _device_of(module) as device, _quiet():
+            return _recorded(module, arguments, recorder, device)
     except Exception as error:
         shapes = ", ".join(f"{name}: {_describe(value)}" for name, value in arguments.items())
         where = recorder.path[-1] if recorder.path else "(top)"
@@ -166,10 +189,19 @@ def _run(module: nn.Module, arguments: dict[str, Any]) -> fx.Graph:
             f"cannot trace {type(module).__name__} on {shapes}: module {where!r}, {_line(error)}: "
             f"{type(error).__name__}: {what}"
         ) from error
+
+
+def _recorded(module: nn.Module, arguments: dict[str, Any], recorder: Recorder, device: torch.device) -> fx.Graph:
+    tensors = {name: _without_values(value, device) for name, value in arguments.items()}
+    for name, value in tensors.items():
+        recorder.placeholder(name, value)
+    with _patched_calls(recorder), recorder:
+        outputs = module(**tensors)
+    recorder.output(outputs)
     return recorder.graph
 
 
-def _fake(value: Any, device: torch.device) -> Any:
+def _without_values(value: Any, device: torch.device) -> Any:
     def on_device(leaf: Any) -> Any:
         return torch.empty(leaf.shape, dtype=leaf.dtype, device=device) if isinstance(leaf, torch.Tensor) else leaf
 

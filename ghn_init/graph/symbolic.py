@@ -10,6 +10,7 @@ from torch import fx, nn
 from torch.fx.proxy import ParameterProxy
 
 from ghn_init.graph.leaves import is_leaf, untraceable_functions, untraceable_modules
+from ghn_init.graph.proxies import UnpackingProxy
 
 _PLAIN = (fx.Proxy, int, float, bool, str, type(None))
 
@@ -22,8 +23,8 @@ class SymbolicTracer(fx.Tracer):
     """A `torch.fx` tracer whose leaves are the layers that have rules.
 
     It differs from its parent where networks are large (parameters are found by identity, not by a search through all
-    names; no call stack is kept for each node) and where users would trip: arguments with defaults keep them, and a
-    parameter's shape is known.
+    names; no call stack is kept for each node; code is not taken apart anew for each unpacking) and where users would
+    trip: arguments with defaults keep them, and a parameter's shape is known.
     """
 
     def __init__(self) -> None:
@@ -108,6 +109,10 @@ class SymbolicTracer(fx.Tracer):
         if type(a) in (tuple, list) and all(isinstance(item, _PLAIN) for item in a):
             return type(a)(item.node if isinstance(item, fx.Proxy) else item for item in a)
         return super().create_arg(a)
+
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        """What stands for the value of a node."""
+        return UnpackingProxy(node, self)
 
     def create_node(
         self, kind: str, target: Any, args: Any, kwargs: Any, name: str | None = None, type_expr: Any | None = None

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ghn_init.graph.arch import ArchGraph
+from ghn_init.graph.vocabulary import restricted
 from ghn_init.hypernet.config import DISTANCE_ROWS, DecoderKind, GHNConfig, GNNKind
 from ghn_init.hypernet.conv_stream import ConvStream
 from ghn_init.hypernet.decoders import ConvDecoder, MLPDecoder, VectorDecoder
@@ -60,7 +61,11 @@ class GHN(nn.Module):
             shrink(layer)
 
     def embed(self, graphs: Sequence[ArchGraph]) -> list[Tensor]:
-        """The states of each graph's nodes just before decoding: float32, (nodes, hid)."""
+        """The states of each graph's nodes just before decoding: float32, (nodes, hid).
+
+        The nodes are those of the graph as this GHN's vocabulary has it: see `ghn_init.graph.restricted`.
+        """
+        graphs = [self._read(graph) for graph in graphs]
         states = self._states(graphs)
         return list(split_rows(states, [len(graph) for graph in graphs]))
 
@@ -100,7 +105,9 @@ class GHN(nn.Module):
         Raises:
             PredictionError: as `forward`, and for predictions that are not finite.
         """
+        whole, graph = graph, self._read(graph)
         wanted, left_out = targets(graph, self.config, head=head)
+        left_out |= {name: reason for name, reason in graph.left_out.items() if name not in whole.left_out}
         with torch.autocast(self.encoder.types.weight.device.type, enabled=False):
             states = self._states([graph])
             vectors: dict[str, Vector] = {}
@@ -119,6 +126,9 @@ class GHN(nn.Module):
             stream = STREAMS[self.config.decoder](self.decoder, states[nodes], blocks, budget)
             return DecodePlan(wanted, vectors, stream, left_out)
 
+    def _read(self, graph: ArchGraph) -> ArchGraph:
+        return restricted(graph, self.config.node_types)
+
     def _states(self, graphs: Sequence[ArchGraph]) -> Tensor:
         states: Tensor = self.norm(self.gnn(self.encoder(graphs), graphs))
         return states.float()
@@ -126,6 +136,7 @@ class GHN(nn.Module):
     def _predict(self, graphs: Sequence[ArchGraph], head: bool) -> list[dict[str, Tensor]]:
         if not graphs:
             return []
+        graphs = [self._read(graph) for graph in graphs]
         wanted: list[tuple[int, Target]] = []
         counts, first = [], 0
         for graph in graphs:

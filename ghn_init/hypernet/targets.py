@@ -33,6 +33,7 @@ class Target:
         param_shape: the shape of the parameter in its module.
         table: whether the parameter is a table of positions, one row of channels for each place of the kernel.
         kept_rows: leading rows of a table for which nothing is predicted (the class token's).
+        transposed: whether the parameter is a matrix stored as (in, out).
     """
 
     name: str
@@ -45,6 +46,7 @@ class Target:
     param_shape: tuple[int, ...]
     table: bool = False
     kept_rows: int = 0
+    transposed: bool = False
 
     @property
     def numel(self) -> int:
@@ -138,6 +140,7 @@ def _target(name: str, row: int, index: int, node: Node, config: GHNConfig) -> T
         param_shape=param_shape if table else _checked(name, param_shape, math.prod(shape)),
         table=table,
         kept_rows=kept,
+        transposed=len(shape) == 2 and param_shape == shape[::-1] != shape,
     )
 
 

@@ -58,6 +58,8 @@ def assembled(block: Tensor, target: Target) -> Tensor:
     if target.table:
         rows = whole[0].flatten(1).t()
         return F.pad(rows, (0, 0, target.kept_rows, 0)).view(target.param_shape)
+    if target.transposed:
+        return whole[:, :, 0, 0].t().contiguous()
     if target.depth > 1:
         whole = whole.unsqueeze(2).expand(-1, -1, target.depth, -1, -1)
     return whole.reshape(target.param_shape)

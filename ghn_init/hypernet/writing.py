@@ -24,6 +24,8 @@ def kernel_views(destination: Tensor, target: Target) -> list[Tensor] | None:
     """
     if destination.shape == target.shape:
         return [destination]
+    if target.transposed:
+        return [destination.t()[:, :, None, None]]
     try:
         if target.table:
             rows = destination.view(-1, target.param_shape[-1])[target.kept_rows :]

@@ -1,0 +1,121 @@
+"""What a bare parameter is to the network: its role follows from how it meets the data.
+
+| met by       | with                       | role          |
+| ------------ | -------------------------- | ------------- |
+| addition     | one number a channel       | "bias", or the offset of the norm just before |
+|              | attention scores           | "rel_pos"     |
+|              | anything else              | "pos_enc"     |
+| product      | normalised data            | the norm, "ln" |
+|              | one number a channel       | "layer_scale" |
+| concatenation, or as the data itself |    | "token"       |
+| matrix product |                          | "conv"        |
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+from torch import nn
+
+from ghn_init.graph.builder import NodeBuilder, Value, union
+
+
+def added(build: NodeBuilder, parameters: Mapping[str, nn.Parameter], source: str, inputs: list[Value]) -> list[Value]:
+    """The terms of a sum, those that are parameters as nodes."""
+    data = [value for value in inputs if value.feeds]
+    tables = _bare(inputs)
+    if len(data) != 1 or not tables:
+        return inputs
+    (value,) = data
+    terms: list[Value] = []
+    for name in tables:
+        if is_vector(parameters[name]):
+            if value.normed is not None and build.ride(value.normed, name):
+                value = dataclasses.replace(value, normed=None)
+            else:
+                value = _link(build, "bias", name, value, source)
+        elif value.scores:
+            index = build.table("rel_pos", name, source)
+            if index is not None:
+                value = dataclasses.replace(value, feeds=value.feeds | {index})
+        else:
+            index = build.table("pos_enc", name, source)
+            if index is not None:
+                terms.append(Value(frozenset({index})))
+    return [value, *terms]
+
+
+def multiplied(
+    build: NodeBuilder, parameters: Mapping[str, nn.Parameter], source: str, inputs: list[Value]
+) -> list[Value]:
+    """The factors of a product, those that are parameters, one number a channel, as nodes behind the data."""
+    data = [value for value in inputs if value.feeds]
+    factors = [name for name in _bare(inputs) if is_vector(parameters[name])]
+    if len(data) != 1 or not factors:
+        return inputs
+    (value,) = data
+    for name in factors:
+        if value.normalised:
+            index = build.add("ln", value.feeds, param=name, source=source)
+            assert index is not None
+            value = Value(frozenset({index}), normed=index)
+        else:
+            value = _link(build, "layer_scale", name, value, source)
+    return [value]
+
+
+def concatenated(build: NodeBuilder, source: str, inputs: list[Value]) -> list[Value]:
+    """The parts of a concatenation with data, those that are parameters as nodes."""
+    if not any(value.feeds for value in inputs):
+        return inputs
+    return [as_data(build, source, value) for value in inputs]
+
+
+def as_data(build: NodeBuilder, source: str, value: Value) -> Value:
+    """A value that is used as data: parameters become nodes that nothing feeds."""
+    if value.feeds or not value.params:
+        return value
+    indices = [build.table("token", name, source) for name in value.params]
+    return Value(frozenset(index for index in indices if index is not None))
+
+
+def projected(
+    build: NodeBuilder, parameters: Mapping[str, nn.Parameter], source: str, inputs: list[Value]
+) -> list[Value]:
+    """The factors of a matrix product; with one of data and one of parameters, their product as nodes."""
+    data = [value for value in inputs if value.feeds]
+    weights = [value for value in inputs if not value.feeds and value.params]
+    if len(data) != 1 or not weights:
+        return inputs
+    feeds = union(data)
+    indices = []
+    for value in weights:
+        for name in value.params:
+            shape = tuple(parameters[name].shape)
+            if len(shape) < 2 or name in build.emitted:
+                continue
+            flipped = len(shape) == 2 and value.transposed == (inputs[0] is value)
+            index = build.add("conv", feeds, param=name, shape=shape[::-1] if flipped else None, source=source)
+            assert index is not None
+            indices.append(index)
+    if not indices:
+        return inputs
+    return [Value(frozenset(indices), product=indices[-1], weighted=True, pooled=data[0].pooled)]
+
+
+def _bare(inputs: list[Value]) -> list[str]:
+    return list(dict.fromkeys(name for value in inputs if not value.feeds for name in value.params))
+
+
+def is_vector(parameter: nn.Parameter) -> bool:
+    """Whether it has one number a channel, or one for all."""
+    return parameter.numel() == max(parameter.shape, default=1)
+
+
+def _link(build: NodeBuilder, node_type: str, name: str, value: Value, source: str) -> Value:
+    if name in build.emitted:
+        return value
+    index = build.add(node_type, value.feeds, param=name, source=source)
+    assert index is not None
+    return dataclasses.replace(value, feeds=frozenset({index}), normed=None, attended=None, product=None)
