@@ -22,7 +22,7 @@ class _Unpacking(fx.Proxy):
         if count is None:
             iterator: Iterator[fx.Proxy] = self.tracer.iter(self)
             return iterator
-        return (self[index] for index in range(count))
+        return (self[index] for index in range(count))  # type: ignore[index]
 
     def __getattr__(self, name: str) -> Attribute:
         return UnpackingAttribute(self, name)
