@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import operator
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import EllipsisType
 from typing import Any
 
 import torch
@@ -24,8 +26,13 @@ from ghn_init.errors import TraceError
 from ghn_init.graph.inputs import candidate_inputs
 from ghn_init.graph.leaves import is_leaf
 from ghn_init.graph.meta import MetaTwins, run
+from ghn_init.graph.values import WithoutValues
 
 logger = logging.getLogger(__name__)
+
+
+#: Stands for a tensor that comes from neither the inputs nor the parameters.
+ELSEWHERE = "a tensor from elsewhere"
 
 
 class Recorder(TorchFunctionMode):
@@ -101,17 +108,20 @@ class Recorder(TorchFunctionMode):
             if isinstance(tree, torch.Tensor):
                 node = self._nodes.get(id(tree)) or self._parameter(tree)
                 known |= node is not None
-                return node
+                return node or ELSEWHERE
             if isinstance(tree, dict):
                 return {key: to_node(value) for key, value in tree.items()}
             if isinstance(tree, (tuple, list)):
                 return [to_node(value) for value in tree]
-            return tree if isinstance(tree, (int, float, str)) else None
+            return tree if isinstance(tree, (int, float, str, slice, EllipsisType)) else None
 
         fx_args, fx_kwargs = to_node(args), to_node(kwargs)
         if known:
             node = self.graph.create_node(kind, target, tuple(fx_args), dict(fx_kwargs))
             self._bind(result, node)
+            if isinstance(result, (tuple, list)) and len(result) > 1:
+                for place, part in enumerate(result):
+                    self._bind(part, self.graph.call_function(operator.getitem, (node, place)))
 
     def _parameter(self, tensor: torch.Tensor) -> fx.Node | None:
         name = self._parameter_names.get(id(tensor))
@@ -179,7 +189,7 @@ def _run(module: nn.Module, arguments: dict[str, Any]) -> fx.Graph:
         logger.debug("no trace of %s on the meta device: %s", type(module).__name__, error)
     recorder = Recorder(module)
     try:
-        with FakeTensorMode(allow_non_fake_inputs=True), _device_of(module) as device, _quiet():
+        with FakeTensorMode(allow_non_fake_inputs=True), WithoutValues(), _device_of(module) as device, _quiet():
             return _recorded(module, arguments, recorder, device)
     except Exception as error:
         shapes = ", ".join(f"{name}: {_describe(value)}" for name, value in arguments.items())
