@@ -24,7 +24,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 _aten = torch.ops.aten
 
 
-class WithoutValues(TorchDispatchMode):
+class WithoutValues(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Stands in where `FakeTensorMode`, entered before, cannot know a result's shape or value.
 
     Besides, it lets modules on the meta device mix their parameters with tensors that they keep in plain attributes,
@@ -66,7 +66,7 @@ def _index(tensor: torch.Tensor, indices: list[torch.Tensor | None]) -> torch.Te
 
 
 def _masked_select(tensor: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    return tensor.expand(torch.broadcast_shapes(tensor.shape, mask.shape)).reshape(-1)
+    return torch.empty_like(tensor + mask, dtype=tensor.dtype).reshape(-1)
 
 
 def _unique(tensor: torch.Tensor, *_: Any, **__: Any) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
