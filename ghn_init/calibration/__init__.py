@@ -1,0 +1,18 @@
+"""Whether a network's activations keep their scale through depth, and what to do where they do not."""
+
+from ghn_init.calibration.batch_norm import reestimate_batch_norm
+from ghn_init.calibration.errors import CalibrationError
+from ghn_init.calibration.lsuv import calibrate
+from ghn_init.calibration.report import CalibrationReport, Rescaled
+from ghn_init.calibration.scales import ActivationScales, LayerScale, measure
+
+__all__ = [
+    "ActivationScales",
+    "CalibrationError",
+    "CalibrationReport",
+    "LayerScale",
+    "Rescaled",
+    "calibrate",
+    "measure",
+    "reestimate_batch_norm",
+]
