@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import nn
+from torch.utils._pytree import tree_leaves, tree_map_only
 
+from ghn_init.errors import TraceError
+from ghn_init.graph.named_inputs import named_inputs
 from ghn_init.graph.symbolic import required_arguments
 
 _BATCH = 2
@@ -16,33 +20,87 @@ _SIDES = (224, 256, 32, 64, 299, 384, 512, 128)
 _FRAMES = (16, 8, 32)
 _POSITIONS = 16
 
+#: Attributes in which modules of others keep inputs to try them with.
+_EXAMPLES = ("dummy_inputs", "example_input_array")
+
 
 def candidate_inputs(module: nn.Module, example_inputs: Any = None) -> Iterator[dict[str, Any]]:
     """Arguments of `module.forward` to try, likely ones first; tensors on the meta device.
 
     The shapes are those of `example_inputs`; else what the module's `pretrained_cfg` (timm) or `image_size` states;
-    else what its first layer with weights takes, at common sizes.
+    else of the examples that it brings (`dummy_inputs`, `example_input_array`); else by the names of its arguments
+    (`ghn_init.graph.named_inputs`); else what its first layer with weights takes, at common sizes.
+
+    Raises:
+        TraceError: `example_inputs` are not arguments of the module.
     """
-    names = required_arguments(module)
     if example_inputs is not None:
-        yield _named(names, example_inputs)
+        yield _given(module, example_inputs)
         return
-    seen: set[tuple[tuple[int, ...], torch.dtype]] = set()
-    for shape, dtype in [*_stated(module), *_guessed(module)]:
-        if (shape, dtype) not in seen:
-            seen.add((shape, dtype))
-            yield {name: torch.empty(shape, dtype=dtype, device="meta") for name in names}
+    seen: set[Any] = set()
+    for arguments in _likely(module):
+        key = tuple(
+            (name, *((tuple(leaf.shape), leaf.dtype) for leaf in tree_leaves(value) if isinstance(leaf, torch.Tensor)))
+            for name, value in arguments.items()
+        )
+        if key not in seen:
+            seen.add(key)
+            yield arguments
 
 
-def _named(names: list[str], given: Any) -> dict[str, Any]:
-    if isinstance(given, dict):
-        return {name: _on_meta(value) for name, value in given.items()}
-    values = given if isinstance(given, (tuple, list)) else (given,)
-    return {name: _on_meta(value) for name, value in zip(names, values, strict=False)}
+def _likely(module: nn.Module) -> Iterator[dict[str, Any]]:
+    required = required_arguments(module)
+    for shape, dtype in _stated(module):
+        yield {name: _tensor(shape, dtype) for name in required}
+    for attribute in _EXAMPLES:
+        example = getattr(module, attribute, None)
+        if example is not None and (arguments := _arguments(module, example)) is not None:
+            yield arguments
+    for specs in named_inputs(module, _names(module), required):
+        yield {name: _tensor(*spec) for name, spec in specs.items()}
+    for shape, dtype in _guessed(module):
+        yield {name: _tensor(shape, dtype) for name in required}
 
 
-def _on_meta(value: Any) -> Any:
-    return torch.empty_like(value, device="meta") if isinstance(value, torch.Tensor) else value
+def _tensor(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor:
+    return torch.empty(shape, dtype=dtype, device="meta")
+
+
+def _given(module: nn.Module, example_inputs: Any) -> dict[str, Any]:
+    arguments = _arguments(module, example_inputs)
+    if arguments is None:
+        what = f"the names {sorted(example_inputs)}" if isinstance(example_inputs, Mapping) else "as many arguments"
+        raise TraceError(
+            f"example_inputs: {type(module).__name__}.forward does not take {what}, it takes {_names(module)}; "
+            "pass a tensor, or a tuple or dict of its arguments"
+        )
+    return arguments
+
+
+def _arguments(module: nn.Module, given: Any) -> dict[str, Any] | None:
+    """Inputs by argument name, on the meta device, or None where the module's `forward` has no such arguments."""
+    names = _names(module)
+    if isinstance(given, Mapping):
+        anything = any(p.kind is p.VAR_KEYWORD for p in inspect.signature(module.forward).parameters.values())
+        if not anything and not given.keys() <= set(names):
+            return None
+        pairs = dict(given)
+    else:
+        values = given if isinstance(given, (tuple, list)) else (given,)
+        if len(values) > len(names):
+            return None
+        pairs = dict(zip(names, values, strict=False))
+    return {name: tree_map_only(torch.Tensor, _on_meta, value) for name, value in pairs.items()}
+
+
+def _names(module: nn.Module) -> list[str]:
+    """Names of all arguments of `module.forward`."""
+    parameters = inspect.signature(module.forward).parameters.values()
+    return [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+
+
+def _on_meta(tensor: torch.Tensor) -> torch.Tensor:
+    return torch.empty_like(tensor, device="meta")
 
 
 def _stated(module: nn.Module) -> Iterator[tuple[tuple[int, ...], torch.dtype]]:
