@@ -8,10 +8,9 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import torch
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import shortest_path
+
+from ghn_init.graph.paths import shortest_paths
 
 #: The 15 node types of DeepNets-1M (Knyazev et al., 2021, section 3.1),
 #: in the rows' order of the released ``embed.weight``.
@@ -88,14 +87,7 @@ class ArchGraph:
     @cached_property
     def distances(self) -> torch.Tensor:
         """Shortest-path lengths along the edges: int16, (nodes, nodes); 0 on the diagonal and where no path leads."""
-        n = len(self.nodes)
-        if not self.edges:
-            return torch.zeros(n, n, dtype=torch.int16)
-        rows, columns = np.asarray(self.edges, dtype=np.int32).T
-        adjacency = csr_array((np.ones(len(rows), dtype=np.float32), (rows, columns)), shape=(n, n))
-        lengths = shortest_path(adjacency, method="D", unweighted=True)
-        lengths[~np.isfinite(lengths)] = 0
-        return torch.from_numpy(lengths.astype(np.int16))
+        return torch.from_numpy(shortest_paths(len(self.nodes), self.edges))
 
     def adjacency(self, cutoff: int = VIRTUAL_EDGE_CUTOFF) -> torch.Tensor:
         """`distances` with paths longer than `cutoff` set to 0 (no edge): int16, (nodes, nodes)."""

@@ -60,29 +60,36 @@ class GatedGNN(nn.Module):
         levels = [level for graph in graphs for level in topological_levels(graph)]
         order = sorted(range(len(levels)), key=levels.__getitem__)
         widths = [len(list(group)) for _, group in itertools.groupby(order, key=levels.__getitem__)]
-        rank = torch.tensor(order, device=states.device)
-        weights = self._edge_weights(graphs, states)[:, rank][:, :, rank]
+        rank = torch.tensor(order)
+        paths = self._paths(graphs)[rank][:, rank].to(states.device)
+        rank = rank.to(states.device)
 
-        # Rows of `weights` receive: the forward pass goes along the edges, the backward pass runs against them.
-        states = self._sweep(states[rank], weights.transpose(1, 2).contiguous(), widths)
-        states = self._sweep(states.flip(0), weights.flip(1, 2), widths[::-1]).flip(0)
+        # Rows send: the forward pass goes along the edges, the backward pass runs against them.
+        states = self._sweep(states[rank], paths, widths)
+        states = self._sweep(states.flip(0), paths.flip(0, 1).t(), widths[::-1]).flip(0)
         return states[rank.argsort()]
 
-    def _edge_weights(self, graphs: Sequence[ArchGraph], states: Tensor) -> Tensor:
-        """(kinds of message, nodes, nodes): the factor of what a row's node sends to a column's node."""
-        paths = states.new_zeros(states.shape[0], states.shape[0])
-        first = 0
+    def _paths(self, graphs: Sequence[ArchGraph]) -> Tensor:
+        """(nodes, nodes): path lengths up to the cut-off, none between graphs, in as few bytes as they fit in."""
+        size, first = sum(map(len, graphs)), 0
+        paths = torch.zeros(size, size, dtype=torch.uint8 if self.reach < 256 else torch.int16)
         for graph in graphs:
             block = slice(first, first + len(graph))
-            paths[block, block] = graph.adjacency(self.reach).to(paths)
+            paths[block, block] = graph.adjacency(self.reach).to(paths.dtype)
             first = block.stop
-        direct = (paths == 1).to(paths.dtype)
+        return paths
+
+    def _factors(self, like: Tensor) -> Tensor:
+        """(kinds of message, path lengths): what a message is multiplied with."""
+        lengths = torch.arange(self.reach + 1, device=like.device, dtype=like.dtype)
+        direct = (lengths == 1).to(like.dtype)
         if self.virtual_message is None:
             return direct[None]
-        return torch.stack((direct, torch.where(paths > 0, paths.reciprocal(), 0)))
+        return torch.stack((direct, torch.where(lengths > 0, lengths.reciprocal(), 0)))
 
-    def _sweep(self, states: Tensor, weights: Tensor, widths: list[int]) -> Tensor:
-        """Visits nodes in groups of the given sizes; row i, column j of `weights`: what node i takes from node j."""
+    def _sweep(self, states: Tensor, paths: Tensor, widths: list[int]) -> Tensor:
+        """Visits nodes in groups of the given sizes; row i, column j of `paths`: how far node i is from node j."""
+        table, farthest = self._factors(states), _farthest(paths)
         from_state = split_rows(F.linear(states, self.gru.weight_hh, self.gru.bias_hh), widths)
         received = torch.zeros_like(states)
         visited, first = [], 0
@@ -92,17 +99,38 @@ class GatedGNN(nn.Module):
             new = _gated(state, gates, from_message)
             visited.append(new)
             received = received[width:]
-            if len(received):
-                for kind, message in enumerate(self._messages(new)):
-                    factors = weights[kind, first + width :, first : first + width]
-                    received = torch.addmm(received, factors, message)
-            first += width
+            start = first + width
+            reached = max(farthest[first:start]) + 1 - start
+            if reached > 0:
+                lengths = paths[first:start, start : start + reached].t().int()
+                for factors, message in zip(table, self._messages(new), strict=True):
+                    received = _added(received, factors[lengths], message)
+            first = start
         return torch.cat(visited)
 
     def _messages(self, states: Tensor) -> Iterator[Tensor]:
         yield self.message(states)
         if self.virtual_message is not None:
             yield self.virtual_message(states)
+
+
+def _added(received: Tensor, factors: Tensor, message: Tensor) -> Tensor:
+    """`received` with messages added to its first rows; in place where nothing is to be differentiated."""
+    reached = len(factors)
+    if not torch.is_grad_enabled():
+        received[:reached].addmm_(factors, message)
+        return received
+    if reached == len(received):
+        return torch.addmm(received, factors, message)
+    return torch.cat((torch.addmm(received[:reached], factors, message), received[reached:]))
+
+
+def _farthest(paths: Tensor) -> list[int]:
+    """For each row the last column that is not 0, or -1: messages need not be sent any farther."""
+    some = (paths > 0).flip(1)
+    last = paths.shape[1] - 1 - some.to(torch.uint8).argmax(1)
+    found: list[int] = last.where(some.any(1), -1).tolist()
+    return found
 
 
 def _gated(state: Tensor, from_state: Tensor, from_message: Tensor) -> Tensor:

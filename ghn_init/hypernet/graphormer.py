@@ -20,6 +20,8 @@ MAX_DEGREE = 100
 MAX_INPUT_DISTANCE = 1000
 #: Without gradients, the largest share that the attention bias may have of the memory of the networks' parameters.
 BIAS_SHARE = 1 / 32
+#: Rows of a matrix of pairs that are made at a time.
+ROWS_AT_ONCE = 256
 
 
 class GraphormerLayer(nn.Module):
@@ -63,18 +65,18 @@ class Graphormer(nn.Module):
     def forward(self, states: Tensor, graphs: Sequence[ArchGraph]) -> Tensor:
         """New states of the nodes of all graphs, from such states: (nodes, hid), one graph after the other."""
         sizes = [len(graph) for graph in graphs]
-        paths = _padded([graph.adjacency(self.reach) for graph in graphs], states.device)
-        direct = paths == 1
+        places = _padded([_places(graph, self.reach) for graph in graphs]).to(states.device)
         padded = (
             pad_sequence(list(split_rows(states, sizes)), batch_first=True)
-            + self.in_degree(direct.sum(1).clamp(max=MAX_DEGREE))
-            + self.out_degree(direct.sum(2).clamp(max=MAX_DEGREE))
-            + self.input_distance(paths[:, 0].long().clamp(max=MAX_INPUT_DISTANCE))
+            + self.in_degree(places[:, 0].clamp(max=MAX_DEGREE))
+            + self.out_degree(places[:, 1].clamp(max=MAX_DEGREE))
+            + self.input_distance(places[:, 2].clamp(max=MAX_INPUT_DISTANCE))
         )
         real = torch.tensor(sizes, device=states.device)[:, None] > torch.arange(max(sizes), device=states.device)
         absent = ~real if min(sizes) < max(sizes) else None
-        keep = torch.is_grad_enabled() or self.heads * paths.numel() <= BIAS_SHARE * sum(map(_numel, graphs))
-        bias = self.bias(paths - paths.transpose(1, 2), self.reach, absent, keep=keep)
+        pairs = _padded([_pairs(graph, self.reach) for graph in graphs]).to(states.device)
+        keep = torch.is_grad_enabled() or self.heads * pairs.numel() <= BIAS_SHARE * sum(map(_numel, graphs))
+        bias = self.bias(pairs, self.reach, absent, keep=keep)
         for layer in self.layers:
             padded = layer(padded, bias)
         return torch.cat([rows[:size] for rows, size in zip(padded, sizes, strict=True)])
@@ -84,10 +86,39 @@ def _numel(graph: ArchGraph) -> int:
     return sum(math.prod(node.shape or ()) for node in graph.nodes if node.param is not None)
 
 
-def _padded(matrices: list[Tensor], device: torch.device) -> Tensor:
-    """Square matrices of several sizes as one (matrices, size, size) tensor, zeros in the empty places."""
-    size = max(len(matrix) for matrix in matrices)
-    stack = matrices[0].new_zeros(len(matrices), size, size)
+def _places(graph: ArchGraph, reach: int) -> Tensor:
+    """In-degrees, out-degrees and, up to `reach`, distances from the input: int64, (3, nodes)."""
+    starts, ends = torch.tensor(sorted(set(graph.edges)), dtype=torch.long).view(-1, 2).unbind(1)
+    size, distance = len(graph), graph.distances[0].long()
+    return torch.stack(
+        (
+            torch.bincount(ends, minlength=size),
+            torch.bincount(starts, minlength=size),
+            distance.where(distance <= reach, 0),
+        )
+    )
+
+
+def _pairs(graph: ArchGraph, reach: int) -> Tensor:
+    """The pairs of `DistanceBias`: (nodes, nodes), in as few bytes as they fit in.
+
+    Made some rows at a time: for thousands of nodes, each temporary copy would take as much memory as a network.
+    """
+    lengths = graph.distances
+    pairs = torch.empty(lengths.shape, dtype=torch.uint8 if 2 * reach < 256 else torch.int16)
+    for start in range(0, len(lengths), ROWS_AT_ONCE):
+        rows = slice(start, start + ROWS_AT_ONCE)
+        there, back = lengths[rows], lengths[:, rows].t()
+        pairs[rows] = there.where(there <= reach, 0) - back.where(back <= reach, 0) + reach
+    return pairs
+
+
+def _padded(matrices: list[Tensor]) -> Tensor:
+    """Matrices of several sizes as one (matrices, rows, columns) tensor, zeros in the empty places."""
+    if len(matrices) == 1:
+        return matrices[0][None]
+    rows, columns = (max(matrix.shape[side] for matrix in matrices) for side in (0, 1))
+    stack = matrices[0].new_zeros(len(matrices), rows, columns)
     for place, matrix in zip(stack, matrices, strict=True):
-        place[: len(matrix), : len(matrix)] = matrix
-    return stack.to(device)
+        place[: matrix.shape[0], : matrix.shape[1]] = matrix
+    return stack
