@@ -19,10 +19,18 @@ from ghn_init.graph.builder import NOTHING, NodeBuilder, RawNode, Value, through
 from ghn_init.graph.context import MEANINGS
 from ghn_init.graph.contract import INPUT
 from ghn_init.graph.ops import op_of
-from ghn_init.graph.rules import Rule, rule_for_module, rule_for_op
+from ghn_init.graph.rules import NodeRule, Rule, rule_for_module, rule_for_op
 
 #: Reads of a tensor's shape and the like, which carry no data.
-_METADATA = frozenset({"size", "dim", "numel", "ndimension", "stride", "is_floating_point"})
+_METADATA = frozenset(
+    {"size", "dim", "numel", "ndimension", "stride", "is_floating_point"}
+    | {f"{kind}_like" for kind in ("zeros", "ones", "empty", "full", "rand", "randn")}
+    | {f"new_{kind}" for kind in ("zeros", "ones", "empty", "full", "tensor")}
+)
+#: Operations that take only the shape or dtype of their second input.
+_LIKE_ANOTHER = frozenset({"expand_as", "view_as", "reshape_as", "type_as"})
+#: What comes out of these is data, not attention scores.
+_NOT_OF_SCORES = frozenset({"msa", "bn", "ln"})
 _DATA_ATTRIBUTES = frozenset({"T", "mT", "H", "mH", "real", "imag", "data"})
 
 
@@ -109,11 +117,11 @@ class Abstraction:
         if op in _METADATA or (op == "getattr" and node.args[1] not in _DATA_ATTRIBUTES):
             return NOTHING
         rule = rule_for_op(op)
-        inputs = self._inputs(node)
+        inputs = self._inputs(node)[: 1 if op in _LIKE_ANOTHER else None]
         if rule is not None:
             return self._apply_function_rule(rule, node, inputs, op)
         meaning = MEANINGS.get(op) if isinstance(op, str) else None
-        return through(inputs) if meaning is None else meaning(self._build, self._parameters, node.name, inputs)
+        return through(inputs) if meaning is None else meaning(self._build, self._parameters, node, inputs)
 
     def _apply_function_rule(self, rule: Rule, node: fx.Node, inputs: list[Value], op: Any) -> Value:
         arguments: dict[str, Any] = dict(zip(rule.arguments, node.args, strict=False)) | dict(node.kwargs)
@@ -159,7 +167,7 @@ class Abstraction:
                         param=param,
                         rider=rider,
                         window=node_rule.window(layer) if node_rule.window else None,
-                        shape=node_rule.shape(layer) if node_rule.shape else None,
+                        shape=self._seen(node_rule, layer, param),
                         source=source,
                     )
                     has_weights |= param is not None
@@ -172,8 +180,18 @@ class Abstraction:
                 feeds = frozenset(added)
         if last is not None and feeds == {last} and self._build.nodes[last].type == "glob_avg":
             return Value(feeds, pooled=last)
-        pooled = inputs[0].pooled if len(inputs) == 1 else None
-        return Value(feeds, pooled=pooled, weighted=has_weights or any(value.weighted for value in inputs))
+        weighted = has_weights or any(value.weighted for value in inputs)
+        if len(inputs) != 1:
+            return Value(feeds, weighted=weighted)
+        (before,) = inputs  # weights may mix the channels of a squeezed map, or the heads of attention scores
+        if any(self._build.nodes[index].type in _NOT_OF_SCORES for index in feeds):
+            return Value(feeds, pooled=before.pooled, weighted=weighted)
+        return Value(feeds, pooled=before.pooled, weighted=weighted, softmax=before.softmax, scores=before.scores)
+
+    def _seen(self, rule: NodeRule, layer: Any, param: str | None) -> tuple[int, ...] | None:
+        if rule.shape is None or param is None:
+            return None
+        return rule.shape(layer, tuple(self._parameters[param].shape))
 
     def _main(self, params: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Of the parameters that weights are made from, the largest, and those that scale them channel by channel."""

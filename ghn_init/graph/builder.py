@@ -33,12 +33,15 @@ class Value:
         weighted: whether weights were applied since that pooling.
         softmax: whether it is a softmax, possibly reshaped or with dropout.
         scores: whether it is a product of data with data, as attention scores are.
-        attended: the attention node that it is the bare result of.
+        attended: the node of an attention that may not be whole yet, which it is the bare result of.
         statistic: whether it is a variance, norm or the like of data.
         normalised: whether it was divided by a statistic of itself, and no weights were applied since.
         normed: the node of the norm that it is the bare result of, while its offset may still come.
-        product: the node of the product of data with a bare parameter that it is the result of.
+        products: the nodes of products of data with bare parameters that it is the result of.
         transposed: whether dimensions of a parameter were swapped.
+        looked_up: whether entries of a parameter were chosen by index.
+        part: which part of a larger tensor it is; None for a whole.
+        stacked: whether it is several values stacked.
     """
 
     feeds: frozenset[int]
@@ -51,8 +54,11 @@ class Value:
     statistic: bool = False
     normalised: bool = False
     normed: int | None = None
-    product: int | None = None
+    products: frozenset[int] = frozenset()
     transposed: bool = False
+    looked_up: bool = False
+    part: str | None = None
+    stacked: bool = False
 
 
 #: A value that carries no data.
@@ -132,12 +138,17 @@ def through(inputs: list[Value], *, softmax: bool = False) -> Value:
     data = [value for value in inputs if value.feeds]
     if not data:
         params = dict.fromkeys(name for value in inputs for name in value.params)
-        return Value(frozenset(), tuple(params), transposed=any(value.transposed for value in inputs))
+        return Value(
+            frozenset(),
+            tuple(params),
+            transposed=any(value.transposed for value in inputs),
+            looked_up=any(value.looked_up for value in inputs),
+        )
     if len(data) == 1:
         return dataclasses.replace(data[0], softmax=True) if softmax else data[0]
     return Value(
         union(data),
         weighted=any(value.weighted for value in data),
-        softmax=softmax,
+        softmax=softmax or any(value.softmax for value in data),
         scores=any(value.scores for value in data),
     )

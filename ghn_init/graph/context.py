@@ -4,80 +4,101 @@
   parameter is that takes part in one, `ghn_init.graph.roles` decides.
 - A product of data with a gate computed from its own spatial mean is squeeze-and-excitation, "cse", and the mean is
   part of it; any other mean, or pooling to a fixed size, is "glob_avg".
-- Any other product of two branches is "mul".
+- Any other product of two branches, or of two parts of one value, is "mul".
 - Data divided by a statistic of itself is normalised; a factor for it makes a norm.
-- Attention, "msa", is a product of data with a softmax, or with a product of data (linear attention), fed by all of
-  query, key and value.
+- Attention, "msa", is a product of data with a softmax, or of data with a product of data (linear attention), fed by
+  all of query, key and value. What happens to its scores on the way is part of it.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from typing import Any
 
-from torch import nn
+from torch import fx, nn
 
 from ghn_init.graph import roles
 from ghn_init.graph.builder import NOTHING, NodeBuilder, Value, through, union
 from ghn_init.graph.contract import INPUT
+from ghn_init.graph.shapes import ELSEWHERE
 
-#: The value of an operation: from the builder, all parameters, the operation's name, and the values of its inputs.
-Meaning = Callable[[NodeBuilder, Mapping[str, nn.Parameter], str, list[Value]], Value]
-
-
-def _sum(build: NodeBuilder, parameters: Mapping[str, nn.Parameter], name: str, inputs: list[Value]) -> Value:
-    inputs = roles.added(build, parameters, name, inputs)
-    scores = [value for value in inputs if value.scores]
-    terms = [build.nodes[value.product] for value in inputs if value.product is not None and not value.scores]
-    if scores and terms:  # a product with a table of positions, not with weights
-        for node in terms:
-            node.type = "rel_pos"
-    return dataclasses.replace(_join("sum", build, name, inputs), scores=bool(scores))
+#: The value of an operation: from the builder, all parameters, the operation's node, and the values of its inputs.
+Meaning = Callable[[NodeBuilder, Mapping[str, nn.Parameter], fx.Node, list[Value]], Value]
 
 
-def _concat(build: NodeBuilder, parameters: Mapping[str, nn.Parameter], name: str, inputs: list[Value]) -> Value:
-    return _join("concat", build, name, roles.concatenated(build, name, inputs))
+def _sum(build: NodeBuilder, parameters: Mapping[str, nn.Parameter], node: fx.Node, inputs: list[Value]) -> Value:
+    inputs = roles.added(build, parameters, node.name, inputs)
+    attended = any(value.feeds and all(build.nodes[n].type == "msa" for n in value.feeds) for value in inputs)
+    if not attended and any(value.scores or value.softmax for value in inputs):
+        for index in frozenset().union(*(value.products for value in inputs)):
+            product = build.nodes[index]  # with a table of positions, not with weights
+            product.type, product.part_of_other = "rel_pos", product.param is None
+        return dataclasses.replace(through(inputs), products=frozenset())
+    total = _join("sum", build, node, inputs)
+    if len(inputs) > 1 and all(value.products for value in inputs):
+        return dataclasses.replace(total, products=total.feeds.union(*(value.products for value in inputs)))
+    return total
 
 
-def _join(node_type: str, build: NodeBuilder, name: str, inputs: list[Value]) -> Value:
+def _concat(build: NodeBuilder, parameters: Mapping[str, nn.Parameter], node: fx.Node, inputs: list[Value]) -> Value:
+    return _join("concat", build, node, roles.concatenated(build, node.name, inputs))
+
+
+def _join(node_type: str, build: NodeBuilder, node: fx.Node, inputs: list[Value]) -> Value:
     joined = [value for value in inputs if value.feeds]
     _absorb_pooling(build, joined)
     if len(joined) < 2:
         return through(inputs)
-    index = build.add(node_type, union(joined), source=name)
+    index = build.add(node_type, union(joined), source=node.name)
     return through(inputs) if index is None else Value(frozenset({index}))
 
 
-def _mean(build: NodeBuilder, parameters: Mapping[str, nn.Parameter], name: str, inputs: list[Value]) -> Value:
-    if not inputs or not inputs[0].feeds:
+def _stack(build: NodeBuilder, parameters: Mapping[str, nn.Parameter], node: fx.Node, inputs: list[Value]) -> Value:
+    return dataclasses.replace(through(inputs), stacked=sum(bool(value.feeds) for value in inputs) > 1)
+
+
+def _reduction(build: NodeBuilder, parameters: Mapping[str, nn.Parameter], node: fx.Node, inputs: list[Value]) -> Value:
+    """A sum over elements; over stacked values, it is their sum."""
+    if not inputs or not inputs[0].stacked:
         return through(inputs) if inputs else NOTHING
-    index = build.add("glob_avg", inputs[0].feeds, source=name)
+    index = build.add("sum", inputs[0].feeds, source=node.name)
+    return through(inputs) if index is None else Value(frozenset({index}))
+
+
+def _mean(build: NodeBuilder, parameters: Mapping[str, nn.Parameter], node: fx.Node, inputs: list[Value]) -> Value:
+    if not inputs or not inputs[0].feeds or inputs[0].stacked:
+        return _reduction(build, parameters, node, inputs)
+    index = build.add("glob_avg", inputs[0].feeds, source=node.name)
     return through(inputs) if index is None else Value(frozenset({index}), pooled=index)
 
 
-def _statistic(build: NodeBuilder, parameters: Mapping[str, nn.Parameter], name: str, inputs: list[Value]) -> Value:
+def _statistic(build: NodeBuilder, parameters: Mapping[str, nn.Parameter], node: fx.Node, inputs: list[Value]) -> Value:
     return dataclasses.replace(through(inputs), statistic=True)
 
 
-def _product(build: NodeBuilder, parameters: Mapping[str, nn.Parameter], name: str, inputs: list[Value]) -> Value:
-    inputs = roles.multiplied(build, parameters, name, inputs)
+def _product(build: NodeBuilder, parameters: Mapping[str, nn.Parameter], node: fx.Node, inputs: list[Value]) -> Value:
+    inputs = roles.multiplied(build, parameters, node.name, inputs)
     data = [value for value in inputs if value.feeds]
     if len(data) != 2:
         return through(inputs)
-    squeezed = _absorb_pooling(build, data)
+    squeezed = _absorb_pooling(build, data, gates=True)
     if squeezed is not None and squeezed.weighted:
-        index = build.add("cse", union(data), source=name)
+        index = build.add("cse", union(data), source=node.name)
         assert index is not None
         return Value(frozenset({index}))
     if squeezed is not None or _is_rescaled(data):
         return dataclasses.replace(through(inputs), normalised=True, statistic=False)
-    if data[0].feeds == data[1].feeds or min(len(value.feeds - {INPUT}) for value in data) == 0:
+    if any(value.softmax or value.attended is not None for value in data):
+        return _attention(build, node, data)
+    one, other = data
+    if min(len(value.feeds - {INPUT}) for value in data) == 0 or (one.feeds == other.feeds and one.part == other.part):
         return through(inputs)
-    index = build.add("mul", union(data), source=name)
+    index = build.add("mul", union(data), source=node.name)
     return through(inputs) if index is None else dataclasses.replace(through(inputs), feeds=frozenset({index}))
 
 
-def _quotient(build: NodeBuilder, parameters: Mapping[str, nn.Parameter], name: str, inputs: list[Value]) -> Value:
+def _quotient(build: NodeBuilder, parameters: Mapping[str, nn.Parameter], node: fx.Node, inputs: list[Value]) -> Value:
     data = [value for value in inputs if value.feeds]
     absorbed = _absorb_pooling(build, data) is not None
     if absorbed or _is_rescaled(data):
@@ -85,7 +106,9 @@ def _quotient(build: NodeBuilder, parameters: Mapping[str, nn.Parameter], name: 
     return through(inputs)
 
 
-def _difference(build: NodeBuilder, parameters: Mapping[str, nn.Parameter], name: str, inputs: list[Value]) -> Value:
+def _difference(
+    build: NodeBuilder, parameters: Mapping[str, nn.Parameter], node: fx.Node, inputs: list[Value]
+) -> Value:
     _absorb_pooling(build, [value for value in inputs if value.feeds])
     return through(inputs)
 
@@ -96,63 +119,105 @@ def _is_rescaled(data: list[Value]) -> bool:
 
 
 def _matrix_product(
-    build: NodeBuilder, parameters: Mapping[str, nn.Parameter], name: str, inputs: list[Value]
+    build: NodeBuilder, parameters: Mapping[str, nn.Parameter], node: fx.Node, inputs: list[Value]
 ) -> Value:
-    inputs = roles.projected(build, parameters, name, inputs)
+    inputs = roles.projected(build, parameters, node.name, inputs)
     data = [value for value in inputs if value.feeds]
     if len(data) < 2:
         return through(inputs)
     if any(value.softmax or value.scores or value.attended is not None for value in data):
-        for value in data:  # the first product of linear attention, taken for the whole
-            if value.attended is not None:
-                build.nodes[value.attended].part_of_other = True
-        index = build.add("msa", union(data), source=name)
-        if index is not None:
-            return Value(frozenset({index}), attended=index)
+        return _attention(build, node, data)
     return dataclasses.replace(through(inputs), scores=True)
 
 
+def _attention(build: NodeBuilder, node: fx.Node, data: list[Value]) -> Value:
+    """Data weighted by other data. Without scores of query and key it may be the first half of linear attention."""
+    for value in data:
+        if value.attended is not None:
+            build.nodes[value.attended].part_of_other = True
+    index = build.add("msa", union(data), source=node.name)
+    if index is None:
+        return through(data)
+    whole = any(value.scores for value in data)
+    return Value(frozenset({index}), attended=None if whole else index, pooled=None if whole else index)
+
+
 def _sum_and_product(
-    build: NodeBuilder, parameters: Mapping[str, nn.Parameter], name: str, inputs: list[Value]
+    build: NodeBuilder, parameters: Mapping[str, nn.Parameter], node: fx.Node, inputs: list[Value]
 ) -> Value:
     """What is added to a matrix product comes first."""
-    return _sum(build, parameters, name, [_matrix_product(build, parameters, name, inputs[1:]), inputs[0]])
+    product = _matrix_product(build, parameters, node, inputs[1:])
+    return _sum(build, parameters, node, [product, *inputs[:1]])
 
 
-def _softmax(build: NodeBuilder, parameters: Mapping[str, nn.Parameter], name: str, inputs: list[Value]) -> Value:
+def _softmax(build: NodeBuilder, parameters: Mapping[str, nn.Parameter], node: fx.Node, inputs: list[Value]) -> Value:
     return through(inputs, softmax=True)
 
 
-def _transposed(build: NodeBuilder, parameters: Mapping[str, nn.Parameter], name: str, inputs: list[Value]) -> Value:
+def _transposed(
+    build: NodeBuilder, parameters: Mapping[str, nn.Parameter], node: fx.Node, inputs: list[Value]
+) -> Value:
     value = through(inputs)
     return dataclasses.replace(value, transposed=not value.transposed) if value.params else value
 
 
-def _absorb_pooling(build: NodeBuilder, data: list[Value]) -> Value | None:
-    """The one of two values that is a function of the other's spatial mean, if any; that mean is then no node."""
+def _item(build: NodeBuilder, parameters: Mapping[str, nn.Parameter], node: fx.Node, inputs: list[Value]) -> Value:
+    """A part of a value; of a parameter, entries chosen by constants (a table of positions) or by data (a lookup)."""
+    if not inputs:
+        return NOTHING
+    whole, *indices = inputs
+    if whole.feeds:
+        return dataclasses.replace(whole, part=f"{whole.part}{node.args[1:]}")
+    if not whole.params or not _has_tensor(node.args[1:]):
+        return whole
+    chosen = union(indices)
+    if not chosen:
+        return dataclasses.replace(whole, looked_up=True)
+    found = [build.add("embedding", chosen, param=name, source=node.name) for name in whole.params]
+    return Value(frozenset(index for index in found if index is not None))
+
+
+def _has_tensor(index: Any) -> bool:
+    if isinstance(index, (tuple, list)):
+        return any(_has_tensor(part) for part in index)
+    return isinstance(index, fx.Node) or index == ELSEWHERE
+
+
+def _absorb_pooling(build: NodeBuilder, data: list[Value], *, gates: bool = False) -> Value | None:
+    """The one of two values that is a function of the other's spatial mean, if any; that mean is then no node.
+
+    With `gates`, attention with weights behind it may take the place of the mean.
+    """
     if len(data) != 2:
         return None
     for squeezed, whole in (data, data[::-1]):
         pooling = squeezed.pooled
-        if pooling is None or whole.pooled == pooling or build.nodes[pooling].feeds != whole.feeds - {INPUT}:
+        if pooling is None or whole.pooled == pooling or not _pools(build, pooling, whole.feeds - {INPUT}):
+            continue
+        if build.nodes[pooling].type == "msa" and not (gates and squeezed.weighted):
             continue
         build.nodes[pooling].part_of_other = True
         return squeezed
     return None
 
 
+def _pools(build: NodeBuilder, pooling: int, feeds: frozenset[int]) -> bool:
+    """Whether the pooling acts on data from `feeds`, or on the sum of these."""
+    pooled = build.nodes[pooling].feeds
+    if pooled == feeds or (build.nodes[pooling].type == "msa" and feeds <= pooled):
+        return True
+    return len(pooled) == 1 and all(
+        build.nodes[node].type == "sum" and build.nodes[node].feeds == feeds for node in pooled
+    )
+
+
 #: What decides on an operation, by its canonical name.
 MEANINGS: dict[str, Meaning] = {
     "add": _sum,
     "cat": _concat,
+    "stack": _stack,
+    "sum": _reduction,
     "mean": _mean,
-    "var": _statistic,
-    "std": _statistic,
-    "norm": _statistic,
-    "vector_norm": _statistic,
-    "linalg_vector_norm": _statistic,
-    "var_mean": _statistic,
-    "std_mean": _statistic,
     "mul": _product,
     "sub": _difference,
     "rsub": _difference,
@@ -162,10 +227,8 @@ MEANINGS: dict[str, Meaning] = {
     "baddbmm": _sum_and_product,
     "addmm": _sum_and_product,
     "softmax": _softmax,
-    "t": _transposed,
-    "T": _transposed,
-    "mT": _transposed,
-    "transpose": _transposed,
-    "swapaxes": _transposed,
-    "permute": _transposed,
+    "getitem": _item,
+    "index_select": _item,
+    **dict.fromkeys(("t", "T", "mT", "transpose", "swapaxes", "permute"), _transposed),
+    **dict.fromkeys(("var", "std", "norm", "vector_norm", "linalg_vector_norm", "var_mean", "std_mean"), _statistic),
 }

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 #: Index of the input among the nodes.
 INPUT = 0
 #: A join of fewer than two distinct nodes says nothing.
-JOINS = frozenset({"sum", "concat", "mul"})
+JOINS = frozenset({"sum", "concat"})
 
 
 def contract(

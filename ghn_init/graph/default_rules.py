@@ -13,10 +13,13 @@ from typing import Any
 
 import timm.layers
 import torchvision.models.swin_transformer as tv_swin
+import torchvision.models.video.swin_transformer as tv_swin3d
 from timm.layers.grn import GlobalResponseNorm
+from timm.models import mvitv2
 from torch import nn
 
 from ghn_init.graph.rules import Chain, Layer, NodeRule, norm, register, weighted
+from ghn_init.graph.views import matrix
 
 
 def _numbers(value: Any) -> tuple[int, ...]:
@@ -114,7 +117,12 @@ def _recurrent(layer: Layer) -> Chain:
 for _recurrent_class in (nn.RNN, nn.LSTM, nn.GRU):
     register(_recurrent_class, chain=_recurrent)
 
-register("linear", *weighted("conv"), arguments=("input", "weight", "bias"))
+register(
+    "linear",
+    NodeRule("conv", "weight", shape=lambda _, shape: matrix(shape)),
+    NodeRule("bias", "bias"),
+    arguments=("input", "weight", "bias"),
+)
 register(
     "batch_norm",
     *norm("bn"),
@@ -135,26 +143,35 @@ register(
     arguments=(*_QKV, "attn_mask"),
     stream=_QKV,
 )
+for _shifted_window_attention, _last in (
+    (tv_swin.shifted_window_attention, ("logit_scale", "training")),
+    (tv_swin3d.shifted_window_attention_3d, ("training", "logit_scale")),
+):
+    register(
+        _shifted_window_attention,
+        *weighted("conv", "qkv_weight", "qkv_bias"),
+        NodeRule("layer_scale", "logit_scale"),
+        NodeRule("msa", also=("relative_position_bias",)),
+        *weighted("conv", "proj_weight", "proj_bias"),
+        arguments=(
+            "input",
+            "qkv_weight",
+            "proj_weight",
+            "relative_position_bias",
+            "window_size",
+            "num_heads",
+            "shift_size",
+            "attention_dropout",
+            "dropout",
+            "qkv_bias",
+            "proj_bias",
+            *_last,
+        ),
+    )
 register(
-    tv_swin.shifted_window_attention,
-    *weighted("conv", "qkv_weight", "qkv_bias"),
-    NodeRule("msa", also=("relative_position_bias",)),
-    *weighted("conv", "proj_weight", "proj_bias"),
-    arguments=(
-        "input",
-        "qkv_weight",
-        "proj_weight",
-        "relative_position_bias",
-        "window_size",
-        "num_heads",
-        "shift_size",
-        "attention_dropout",
-        "dropout",
-        "qkv_bias",
-        "proj_bias",
-        "logit_scale",
-        "training",
-    ),
+    mvitv2.cal_rel_pos_type,
+    (NodeRule("rel_pos", "rel_pos_h"), NodeRule("rel_pos", "rel_pos_w")),
+    arguments=("attn", "q", "has_cls_token", "q_size", "k_size", "rel_pos_h", "rel_pos_w"),
 )
 
 # Layers of timm that are not subclasses of torch's; what an older timm lacks is left out.
@@ -173,7 +190,7 @@ _TIMM_LAYERS: dict[str, tuple[NodeRule, ...]] = {
         NodeRule(
             _conv_type_of_module,
             "weight",
-            shape=lambda layer: (layer.num_experts * layer.out_channels, *layer.weight_shape[1:]),
+            shape=lambda layer, _: (layer.num_experts * layer.out_channels, *layer.weight_shape[1:]),
         ),
         NodeRule("bias", "bias"),
     ),

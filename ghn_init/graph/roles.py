@@ -8,7 +8,8 @@
 | product      | normalised data            | the norm, "ln" |
 |              | one number a channel       | "layer_scale" |
 | concatenation, or as the data itself |    | "token"       |
-| matrix product |                          | "conv"        |
+| matrix product | entries of it chosen by place | "rel_pos"  |
+|              | the whole                  | "conv"        |
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from collections.abc import Mapping
 from torch import nn
 
 from ghn_init.graph.builder import NodeBuilder, Value, union
+from ghn_init.graph.views import matrix
 
 
 def added(build: NodeBuilder, parameters: Mapping[str, nn.Parameter], source: str, inputs: list[Value]) -> list[Value]:
@@ -96,12 +98,14 @@ def projected(
             if len(shape) < 2 or name in build.emitted:
                 continue
             flipped = len(shape) == 2 and value.transposed == (inputs[0] is value)
-            index = build.add("conv", feeds, param=name, shape=shape[::-1] if flipped else None, source=source)
+            seen = shape[::-1] if flipped else matrix(shape)
+            node_type = "rel_pos" if value.looked_up else "conv"
+            index = build.add(node_type, feeds, param=name, shape=seen, source=source)
             assert index is not None
             indices.append(index)
     if not indices:
         return inputs
-    return [Value(frozenset(indices), product=indices[-1], weighted=True, pooled=data[0].pooled)]
+    return [Value(frozenset(indices), products=frozenset(indices), weighted=True, pooled=data[0].pooled)]
 
 
 def _bare(inputs: list[Value]) -> list[str]:
@@ -118,4 +122,4 @@ def _link(build: NodeBuilder, node_type: str, name: str, value: Value, source: s
         return value
     index = build.add(node_type, value.feeds, param=name, source=source)
     assert index is not None
-    return dataclasses.replace(value, feeds=frozenset({index}), normed=None, attended=None, product=None)
+    return dataclasses.replace(value, feeds=frozenset({index}), normed=None, attended=None, products=frozenset())

@@ -29,8 +29,8 @@ class NodeRule:
             has no such node.
         rider: a one-dimensional parameter predicted from the same node, such as a norm's bias.
         window: function of the layer that returns the (height, width) of a pooling window.
-        shape: function of the layer that returns the parameter's shape as a GHN should see it, where it is stored in
-            another one.
+        shape: function of the layer and of the parameter's shape that returns the shape as a GHN should see it, where
+            they differ.
         also: names of further arguments that feed this node (function rules).
     """
 
@@ -38,7 +38,7 @@ class NodeRule:
     param: str | None = None
     rider: str | None = None
     window: Callable[[Layer], tuple[int, ...]] | None = None
-    shape: Callable[[Layer], tuple[int, ...]] | None = None
+    shape: Callable[[Layer, tuple[int, ...]], tuple[int, ...]] | None = None
     also: tuple[str, ...] = ()
 
     def type_of(self, layer: Layer) -> str:

@@ -35,8 +35,8 @@ def _table(shape: Shape) -> Shape:
     return 1, shape[-1], side, side
 
 
-def _rows(shape: Shape) -> Shape:
-    """A set of vectors is a matrix, a row for each."""
+def matrix(shape: Shape) -> Shape:
+    """Vectors, or matrices (out, in), stacked along any dimensions are one matrix, a row for each."""
     return prod(shape[:-1]), (*shape, 1)[max(len(shape) - 1, 0)]
 
 
@@ -48,6 +48,6 @@ _VIEWS: dict[str, Callable[[Shape], Shape]] = {
     "pos_enc": _table,
     "layer_scale": _flat,
     "bias": _flat,
-    "token": _rows,
-    "rel_pos": _rows,
+    "token": matrix,
+    "rel_pos": matrix,
 }
