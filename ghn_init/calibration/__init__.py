@@ -5,6 +5,7 @@ from ghn_init.calibration.errors import CalibrationError
 from ghn_init.calibration.lsuv import calibrate
 from ghn_init.calibration.report import CalibrationReport, Rescaled
 from ghn_init.calibration.scales import ActivationScales, LayerScale, measure
+from ghn_init.calibration.state import restored_on_error
 
 __all__ = [
     "ActivationScales",
@@ -15,4 +16,5 @@ __all__ = [
     "calibrate",
     "measure",
     "reestimate_batch_norm",
+    "restored_on_error",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -68,3 +68,21 @@ def _restore(part: nn.Module, name: str, buffer: Tensor | None, saved: Tensor | 
     if buffer is not None and saved is not None and not torch.equal(buffer, saved):
         with torch.no_grad():
             buffer.copy_(saved)
+
+
+@contextlib.contextmanager
+def restored_on_error(module: nn.Module, names: Iterable[str]) -> Iterator[None]:
+    """Keeps a copy of some parameters, and writes it back if the block raises: writing and calibrating are then one.
+
+    Args:
+        module: the module.
+        names: its parameters that the block writes.
+    """
+    saved = [(parameter, parameter.detach().clone()) for parameter in map(module.get_parameter, names)]
+    try:
+        yield
+    except BaseException:
+        with torch.no_grad():
+            for parameter, values in saved:
+                parameter.copy_(values)
+        raise

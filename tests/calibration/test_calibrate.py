@@ -11,7 +11,7 @@ import torch.nn.functional as F
 import torchvision
 from torch import nn
 
-from ghn_init.calibration import CalibrationError, calibrate
+from ghn_init.calibration import CalibrationError, calibrate, restored_on_error
 
 
 def wild(module, seed=0):
@@ -345,6 +345,24 @@ def test_an_error_leaves_the_module_bit_identical():
     with pytest.raises(CalibrationError, match="beyond the range"):
         calibrate(half, 1e-8 * torch.randn(8, 4).half() + torch.tensor([1e-6, 0, 0, 0]).half())
     assert torch.equal(half.weight, start)
+
+
+def test_writing_and_calibrating_are_undone_together():
+    model = mlp()
+    start = {name: value.clone() for name, value in model.state_dict().items()}
+
+    def spoil():
+        with restored_on_error(model, ["0.weight", "2.weight"]):
+            nn.init.ones_(model[0].weight)
+            nn.init.constant_(model[2].weight, math.inf)
+            calibrate(model, torch.randn(4, 12))
+
+    with pytest.raises(CalibrationError, match="not finite"):
+        spoil()
+    assert all(torch.equal(value, start[name]) for name, value in model.state_dict().items())
+    with restored_on_error(model, ["0.weight"]):
+        nn.init.ones_(model[0].weight)
+    assert model[0].weight.eq(1).all()
 
 
 def test_wrong_arguments():
