@@ -202,6 +202,7 @@ class Abstraction:
     def _fed(self, arguments: Mapping[str, Value], names: tuple[str, ...], source: str) -> list[Value]:
         """What further arguments of a function feed it, bare parameters among them as tables of positions."""
         given = [arguments[name] for name in names if name in arguments]
+        roles.positions(self._build, given)
         tables = [self._build.table("rel_pos", param, source) for value in given for param in value.params]
         return [*given, Value(frozenset(index for index in tables if index is not None))]
 

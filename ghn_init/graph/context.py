@@ -31,9 +31,7 @@ def _sum(build: NodeBuilder, parameters: Mapping[str, nn.Parameter], node: fx.No
     inputs = roles.added(build, parameters, node.name, inputs)
     attended = any(value.feeds and all(build.nodes[n].type == "msa" for n in value.feeds) for value in inputs)
     if not attended and any(value.scores or value.softmax for value in inputs):
-        for index in frozenset().union(*(value.products for value in inputs)):
-            product = build.nodes[index]  # with a table of positions, not with weights
-            product.type, product.part_of_other = "rel_pos", product.param is None
+        roles.positions(build, inputs)
         return dataclasses.replace(through(inputs), products=frozenset())
     total = _join("sum", build, node, inputs)
     if len(inputs) > 1 and all(value.products for value in inputs):
@@ -48,7 +46,7 @@ def _concat(build: NodeBuilder, parameters: Mapping[str, nn.Parameter], node: fx
 def _join(node_type: str, build: NodeBuilder, node: fx.Node, inputs: list[Value]) -> Value:
     joined = [value for value in inputs if value.feeds]
     _absorb_pooling(build, joined)
-    if len(joined) < 2:
+    if len({value.feeds for value in joined}) < 2:
         return through(inputs)
     index = build.add(node_type, union(joined), source=node.name)
     return through(inputs) if index is None else Value(frozenset({index}))
@@ -142,12 +140,19 @@ def _attention(build: NodeBuilder, node: fx.Node, data: list[Value]) -> Value:
     return Value(frozenset({index}), attended=None if whole else index, pooled=None if whole else index)
 
 
-def _sum_and_product(
+def _sum_with_matrix_product(
     build: NodeBuilder, parameters: Mapping[str, nn.Parameter], node: fx.Node, inputs: list[Value]
 ) -> Value:
     """What is added to a matrix product comes first."""
     product = _matrix_product(build, parameters, node, inputs[1:])
     return _sum(build, parameters, node, [product, *inputs[:1]])
+
+
+def _sum_with_product(
+    build: NodeBuilder, parameters: Mapping[str, nn.Parameter], node: fx.Node, inputs: list[Value]
+) -> Value:
+    product = _product(build, parameters, node, inputs[1:])
+    return _sum(build, parameters, node, [*inputs[:1], product])
 
 
 def _softmax(build: NodeBuilder, parameters: Mapping[str, nn.Parameter], node: fx.Node, inputs: list[Value]) -> Value:
@@ -224,8 +229,9 @@ MEANINGS: dict[str, Meaning] = {
     "div": _quotient,
     "matmul": _matrix_product,
     "einsum": _matrix_product,
-    "baddbmm": _sum_and_product,
-    "addmm": _sum_and_product,
+    "baddbmm": _sum_with_matrix_product,
+    "addmm": _sum_with_matrix_product,
+    "addcmul": _sum_with_product,
     "softmax": _softmax,
     "getitem": _item,
     "index_select": _item,

@@ -108,6 +108,14 @@ def projected(
     return [Value(frozenset(indices), products=frozenset(indices), weighted=True, pooled=data[0].pooled)]
 
 
+def positions(build: NodeBuilder, values: list[Value]) -> None:
+    """Makes products with bare parameters, since they are added to attention scores, tables of positions."""
+    for value in values:
+        for index in value.products:
+            node = build.nodes[index]
+            node.type, node.part_of_other = "rel_pos", node.param is None
+
+
 def _bare(inputs: list[Value]) -> list[str]:
     return list(dict.fromkeys(name for value in inputs if not value.feeds for name in value.params))
 
