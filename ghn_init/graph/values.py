@@ -36,6 +36,8 @@ class WithoutValues(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         """Runs `func`, or gives an answer for it."""
         kwargs = kwargs or {}
+        if func in _ANSWERS_AT_ONCE:
+            return _ANSWERS_AT_ONCE[func](*args, **kwargs)
         try:
             return func(*args, **kwargs)
         except (DataDependentOutputException, DynamicOutputShapeException):
@@ -90,5 +92,6 @@ _ANSWERS: dict[Any, Callable[..., Any]] = {
     _aten.masked_select.default: _masked_select,
     _aten._unique2.default: _unique,
     _aten._local_scalar_dense.default: _number,
-    torch.ops.torchvision.nms.default: _not_suppressed,
 }
+#: Without asking the fake tensors first, which would warn.
+_ANSWERS_AT_ONCE: dict[Any, Callable[..., Any]] = {torch.ops.torchvision.nms.default: _not_suppressed}
