@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import enum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +14,25 @@ from ghn_init.api import NOISE
 from ghn_init.checkpoints import DEFAULT, CheckpointInfo, find, load
 from ghn_init.checkpoints import convert as convert_file
 from ghn_init.checkpoints.listing import listings
+from ghn_init.cli_options import (
+    Checkpoint,
+    Classes,
+    Debug,
+    Device,
+    DType,
+    DTypeOption,
+    Exclude,
+    Force,
+    Head,
+    InputSize,
+    Json,
+    Model,
+    ModelKwargs,
+    Noise,
+    Output,
+    Seed,
+    ShardSize,
+)
 from ghn_init.cli_support import (
     errors_in_one_line,
     options_from,
@@ -39,38 +57,6 @@ app = typer.Typer(
 )
 
 
-class DType(str, enum.Enum):
-    """Dtypes that weights can be written in."""
-
-    float32 = "float32"
-    bfloat16 = "bfloat16"
-    float16 = "float16"
-
-
-Model = Annotated[
-    str,
-    typer.Argument(
-        metavar="MODEL",
-        help="A network of timm or torchvision (timm's where both have it; 'timm:NAME' and 'torchvision:NAME' choose), "
-        "or 'module:function' for your own.",
-    ),
-]
-InputSize = Annotated[
-    tuple[int, int, int] | None,
-    typer.Option(
-        metavar="CHANNELS HEIGHT WIDTH", help="Shape of an input; by default the network's own, or found by trial."
-    ),
-]
-ModelKwargs = Annotated[
-    list[str] | None,
-    typer.Option(metavar="NAME=VALUE", help="Argument of the network's constructor, such as img_size=384; repeatable."),
-]
-Classes = Annotated[int | None, typer.Option(min=1, help="Number of classes; the network's own by default.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON to standard output.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the stack trace of an error.")]
-Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
-
-
 def _version(wanted: bool) -> None:
     if wanted:
         out.print(f"ghn-init {ghn_init.__version__}")
@@ -89,41 +75,18 @@ def _main(
 @app.command()
 def apply(
     model: Model,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "-o",
-            "--output",
-            help="Safetensors file to write, or a folder: for one file or several with the Hub's index. Without it, "
-            "nothing is written.",
-        ),
-    ] = None,
-    ghn: Annotated[
-        str,
-        typer.Option(help="Checkpoint: a known name, a Hub repository 'user/name', a folder, or a file."),
-    ] = DEFAULT,
-    noise: Annotated[
-        float, typer.Option(min=0.0, help="Standard deviation of the noise that tells repeated blocks apart.")
-    ] = NOISE,
-    seed: Annotated[int, typer.Option(help="Seed of the noise, and of what is not predicted.")] = 0,
+    output: Output = None,
+    ghn: Checkpoint = DEFAULT,
+    noise: Noise = NOISE,
+    seed: Seed = 0,
     num_classes: Classes = None,
     input_size: InputSize = None,
     model_kwargs: ModelKwargs = None,
-    dtype: Annotated[DType, typer.Option(help="Dtype of the weights.")] = DType.float32,
-    device: Annotated[str, typer.Option(help="Where to predict: cpu, cuda, cuda:1, mps.")] = "cpu",
-    head: Annotated[
-        bool | None,
-        typer.Option(
-            "--head/--no-head",
-            help="Predict the classifier head in any case, or never; by default if its classes are the checkpoint's.",
-        ),
-    ] = None,
-    exclude: Annotated[
-        list[str] | None, typer.Option(help="Pattern of parameters to leave alone, such as '*.bias'; repeatable.")
-    ] = None,
-    max_shard_size: Annotated[
-        str, typer.Option(help="Most bytes in a file of a folder, such as 500MB.")
-    ] = MAX_SHARD_SIZE,
+    dtype: DTypeOption = DType.float32,
+    device: Device = "cpu",
+    head: Head = None,
+    exclude: Exclude = None,
+    max_shard_size: ShardSize = MAX_SHARD_SIZE,
     force: Force = False,
     json_output: Json = False,
     debug: Debug = False,

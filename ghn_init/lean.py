@@ -19,8 +19,8 @@ logger = logging.getLogger(__name__)
 #: Parameters up to which a network is built whole for the sake of some values: 512 MiB in float32.
 WHOLE = 2**27
 
-# What constructors raise that compute with the values of their parameters.
-_NEEDS_VALUES = (NotImplementedError, RuntimeError)
+# What constructors raise that compute with values which are not there (`numpy` of a meta tensor: a TypeError).
+_NEEDS_VALUES = (RuntimeError, TypeError, ValueError)
 
 Build = Callable[[], nn.Module]
 
@@ -68,8 +68,7 @@ class Blueprint:
             return self.skeleton
         if self._size <= WHOLE or not any(parameter.is_meta for parameter in self.skeleton.parameters()):
             return self._build()
-        real = {place for name in names for place in self._places[name]}
-        registered = _Registrations(real)
+        registered = _Registrations({place for name in names for place in self._places[name]})
         with registered.recording(meta=True):
             module = self._build()
         if registered.shapes != self._registered.shapes:
@@ -132,12 +131,19 @@ class _Registrations:
             handle.remove()
 
     def places(self, module: nn.Module) -> dict[str, set[int]]:
-        """For each parameter of the finished network, by all its names, where in the order it is."""
+        """For each parameter of the finished network, by all its names, where in the order its values come from.
+
+        A parameter that was never registered is a copy (`copy.deepcopy` of a layer), of one with the same shape.
+        """
         places: dict[int, set[int]] = {}
+        by_shape: dict[tuple[int, ...], set[int]] = {}
         for place, parameter in enumerate(self._parameters):
             places.setdefault(id(parameter), set()).add(place)
-        named = module.named_parameters(remove_duplicate=False)
-        return {name: places.get(id(parameter), set()) for name, parameter in named}
+            by_shape.setdefault(tuple(parameter.shape), set()).add(place)
+        return {
+            name: places.get(id(parameter), by_shape.get(tuple(parameter.shape), set()))
+            for name, parameter in module.named_parameters(remove_duplicate=False)
+        }
 
 
 def _without_memory(parameter: nn.Parameter) -> nn.Parameter:

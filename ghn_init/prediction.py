@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import fnmatch
-import signal
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +15,7 @@ from ghn_init.contents import Contents
 from ghn_init.errors import PredictionError
 from ghn_init.graph.arch import ArchGraph, Node
 from ghn_init.hypernet import GHN
+from ghn_init.interrupts import uninterrupted
 from ghn_init.report import Report
 from ghn_init.saving import Progress, save_tensors
 from ghn_init.sharding import MAX_SHARD_SIZE
@@ -128,7 +125,7 @@ class Prediction:
         module = self._module if module is None else module
         started = time.perf_counter()
         destinations = self._destinations(module)
-        with _uninterrupted():
+        with uninterrupted():
             self._write(destinations)
         self.report.seconds["write"] = time.perf_counter() - started
         return module
@@ -247,20 +244,3 @@ def _without_head(graph: ArchGraph, ghn: GHN) -> ArchGraph:
         return dataclasses.replace(node, head=False) if other else node
 
     return dataclasses.replace(graph, nodes=tuple(plain(node) for node in graph.nodes))
-
-
-@contextlib.contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Holds Ctrl-C back until the block is through, so that it cannot leave a module half-written."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    pending: list[Any] = []
-    handler = signal.getsignal(signal.SIGINT)
-    signal.signal(signal.SIGINT, lambda *arguments: pending.append(arguments))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
-        if pending and callable(handler):
-            handler(*pending[0])

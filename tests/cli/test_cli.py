@@ -12,6 +12,7 @@ import pytest
 import timm
 import torch
 import torchvision
+from huggingface_hub import load_torch_model
 from safetensors import safe_open
 from safetensors.torch import load_file
 from typer.testing import CliRunner
@@ -41,6 +42,17 @@ class Odd(nn.Module):
 
 def tiny(num_classes=4):
     return Odd(num_classes)
+
+
+class Picky(Odd):
+    def forward(self, x):
+        if x.shape[2:] != (40, 40):
+            raise ValueError("give me (40, 40)")
+        return super().forward(x)
+
+
+def picky():
+    return Picky()
 
 
 def broken():
@@ -135,6 +147,55 @@ def test_apply_without_output_writes_nothing(tmp_path: Path) -> None:
     assert {path for path in tmp_path.iterdir() if path.name != "__pycache__"} == before
 
 
+def test_a_folder_of_shards() -> None:
+    arguments = ("apply", "resnet18", "--ghn", GHN3, "-o", "folder", "--max-shard-size", "9MB")
+    result = run(*arguments, "--json")
+    assert result.exit_code == 0, result.output
+    files = list(Path("folder").glob("*.safetensors"))
+    assert len(files) > 3
+    index = Path("folder/model.safetensors.index.json")
+    assert json.loads(result.stdout)["bytes"] == sum(file.stat().st_size for file in [*files, index])
+    model = timm.create_model("resnet18")
+    load_torch_model(model, "folder", strict=True)
+    assert run("apply", "resnet18", "--ghn", GHN3, "-o", "one.safetensors").exit_code == 0
+    one = load_file("one.safetensors")
+    assert all(torch.equal(tensor, one[name]) for name, tensor in model.state_dict().items())
+    assert "exists; choose another name" in failed(*arguments)
+    again = run(*arguments[:-1], "1GB", "--force")
+    assert re.search(r"wrote folder \(47 MB\)", again.stdout)
+    assert [path.name for path in Path("folder").iterdir()] == ["model.safetensors"]
+
+
+def test_networks_too_large_to_be_built_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments = ("apply", "vit_tiny_patch16_224", "--ghn", GHN3, "--seed", "3", "--num-classes", "11")
+    assert run(*arguments, "-o", "whole.safetensors").exit_code == 0
+    monkeypatch.setattr("ghn_init.lean.WHOLE", -1)
+    result = run(*arguments, "-o", "lean.safetensors", "--json")
+    assert result.exit_code == 0, result.output
+    left_alone = json.loads(result.stdout)["left_alone"].keys()
+    assert {"cls_token", "head.weight", "head.bias"} <= left_alone
+    whole, lean = load_file("whole.safetensors"), load_file("lean.safetensors")
+    timm.create_model("vit_tiny_patch16_224", num_classes=11).load_state_dict(lean)
+    for name, tensor in whole.items():
+        if name not in (*left_alone, "pos_embed"):
+            assert torch.equal(lean[name], tensor), name
+    assert float(lean["head.weight"].std()) == pytest.approx(float(whole["head.weight"].std()), rel=0.1)
+    assert not lean["head.bias"].any()
+    assert run(*arguments, "-o", "again.safetensors").exit_code == 0
+    assert Path("again.safetensors").read_bytes() == Path("lean.safetensors").read_bytes()
+
+
+def test_arguments_of_the_constructor_and_the_shape_of_the_input() -> None:
+    size = ("--model-kwargs", "img_size=64", "--model-kwargs", "global_pool=avg", "--input-size", "3", "64", "64")
+    result = run("apply", "vit_tiny_patch16_224", "--ghn", GHN3, *size, "-o", "v.safetensors")
+    assert result.exit_code == 0, result.output
+    assert load_file("v.safetensors")["pos_embed"].shape == (1, 17, 192)
+    assert "(40, 40)" in failed("trace", "own_models:picky")
+    graph = json.loads(run("trace", "own_models:picky", "--input-size", "3", "40", "40", "--json").stdout)
+    assert graph["traced"] == "shapes"
+    assert run("apply", "own_models:picky", "--ghn", GHN3, "--input-size", "3", "40", "40").exit_code == 0
+
+
 def test_the_same_command_writes_the_same_bytes() -> None:
     for name in ("a", "b"):
         assert run("apply", "own_models:tiny", "--ghn", GHN3, "-o", f"{name}.safetensors").exit_code == 0
@@ -189,6 +250,10 @@ def test_debug_shows_the_stack_trace() -> None:
         ("apply", "resnet18", "--dtype", "float8"),
         ("apply", "resnet18", "--num-classes", "0"),
         ("apply", "resnet18", "-o", "resnet18.pt"),
+        ("apply", "resnet18", "-o", "folder", "--max-shard-size", "5GiB"),
+        ("apply", "resnet18", "-o", "folder", "--max-shard-size", "0"),
+        ("apply", "resnet18", "--model-kwargs", "num_classes"),
+        ("apply", "resnet18", "--input-size", "3", "32"),
         ("apply", "resnet18", "--surprise"),
         ("surprise",),
         ("convert", "one"),

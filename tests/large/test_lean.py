@@ -120,6 +120,14 @@ def test_tied_frozen_and_marked_parameters_and_those_that_did_not_last() -> None
     assert some.head.weight.is_meta
 
 
+def test_layers_that_are_copies_of_one() -> None:
+    blueprint = Blueprint(lambda: nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), 3))
+    some = blueprint.with_values(["layers.2.norm1.weight", "layers.1.linear1.bias"])
+    assert torch.equal(some.layers[2].norm1.weight, torch.ones(8))
+    assert not some.layers[1].linear1.bias.is_meta
+    assert some.layers[1].linear1.weight.is_meta
+
+
 def test_constructors_that_compute_with_other_tensors() -> None:
     blueprint = Blueprint(Computes)
     assert all_meta(blueprint.skeleton)
