@@ -27,7 +27,7 @@ class NodeRule:
         param: the parameter that the node predicts: an attribute of the module, dotted for one of a submodule
             ("out_proj.weight"), or the name of an argument of the function. A layer whose `param` is None or missing
             has no such node.
-        rider: a one-dimensional parameter predicted from the same node, such as a norm's bias.
+        rider: a second parameter predicted from the same node, such as a norm's bias.
         window: function of the layer that returns the (height, width) of a pooling window.
         shape: function of the layer and of the parameter's shape that returns the shape as a GHN should see it, where
             they differ.
@@ -178,6 +178,11 @@ def unregister(target: type[nn.Module] | Callable[..., Any] | str) -> None:
         del _MODULE_RULES[target]
     else:
         del _OP_RULES[target]
+
+
+def all_rules() -> list[tuple[type[nn.Module] | Callable[..., Any] | str, Rule]]:
+    """All rules with their targets, to tell whether they are still the same."""
+    return [*_MODULE_RULES.items(), *_OP_RULES.items()]
 
 
 def rule_for_module(module: nn.Module) -> Rule | None:
