@@ -14,6 +14,7 @@ from torch import fx, nn
 from ghn_init.errors import TraceError
 from ghn_init.graph.abstract import Abstraction
 from ghn_init.graph.arch import ArchGraph
+from ghn_init.graph.cache import by_structure
 from ghn_init.graph.reduce import reduce
 from ghn_init.graph.shapes import trace_with_shapes
 from ghn_init.graph.symbolic import SymbolicTracer
@@ -24,11 +25,12 @@ logger = logging.getLogger(__name__)
 _LOCK = threading.RLock()
 
 
+@by_structure
 def trace(module: nn.Module, *, example_inputs: Any = None) -> ArchGraph:
-    """The graph of node types of a module.
+    """The graph of node types of a module: for one of the same structure as an earlier one, that one's graph itself.
 
     Tries a symbolic trace first, which needs no input and computes nothing. Where the module's own code asks for
-    shapes, a second trace runs it on fake tensors, which have shapes but no memory. Neither touches the module's
+    shapes, a second trace runs it on tensors that have shapes but no memory. Neither touches the module's
     parameters, buffers or training mode; a module on the meta device traces as well. The trace is that of evaluation
     mode, or of training mode where that uses more of the parameters (auxiliary heads).
 
