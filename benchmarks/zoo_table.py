@@ -55,7 +55,8 @@ def write_summary(records: list[Record], path: Path) -> None:
     path.write_text("\n".join(lines) + "\n")
 
 
-_INTRODUCTION = """Written by `python benchmarks/zoo_sweep.py`: each network is built on the meta device where its constructor
+_INTRODUCTION = """\
+Written by `python benchmarks/zoo_sweep.py`: each network is built on the meta device where its constructor
 allows that, traced, and its graph restricted to the node types of the embedded default. *Predicted* is the share of
 trainable parameters that then have a node, by count; *in graph* the same for a checkpoint that knows all node types.
 A classifier with another number of classes than the checkpoint's counts as predicted, as with `head=True`. *Memory* is
