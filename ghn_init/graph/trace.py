@@ -106,15 +106,23 @@ def _reason(seen: str | None) -> str:
 
 @contextlib.contextmanager
 def _mode(module: nn.Module, training: bool) -> Iterator[None]:
-    """Sets every `training` flag directly: `train()` may be overridden to do more."""
-    flags = [(part, part.training) for part in module.modules()]
+    """Sets every `training` flag directly, since `train()` may be overridden to do more.
+
+    Afterwards all attributes and buffers are what they were: modules keep tables and shapes from one call for the next,
+    and those of a trace are not real.
+    """
+    saved = [(part, dict(part.__dict__), dict(part._buffers)) for part in module.modules()]
     try:
-        for part, _ in flags:
+        for part, _, _ in saved:
             part.training = training
         yield
     finally:
-        for part, flag in flags:
-            part.training = flag
+        for part, attributes, buffers in saved:
+            for name in part.__dict__.keys() - attributes.keys():
+                del part.__dict__[name]
+            part.__dict__.update(attributes)
+            part._buffers.clear()
+            part._buffers.update(buffers)
 
 
 @contextlib.contextmanager
