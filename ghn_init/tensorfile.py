@@ -1,4 +1,4 @@
-"""Safetensors files written piece by piece: no more than two pieces are ever in memory.
+"""Safetensors files written piece by piece: no more than two pieces are ever in memory, and one of huge tensors.
 
 The format: the header's length in 8 bytes, little-endian; the header, JSON, padded with spaces to a multiple of 8
 bytes; the tensors' bytes in C order, one after the other without gaps.
@@ -21,6 +21,8 @@ from torch import Tensor
 
 #: Bytes of tensors that are made, and written, at a time; a larger tensor is a piece of its own.
 PIECE = 2**27
+#: Bytes from which on a tensor is only made when the one before it is written.
+ALONE = 2**29
 
 #: The format's dtypes in the order of their tensors in a file, which is the safetensors library's: by falling size, so
 #: that every tensor is aligned.
@@ -99,11 +101,15 @@ def write_tensors(
         written: Future[Tensor] | None = None
         for piece in _pieces(ordered):
             size = sum(slot.size for slot in piece)
+            if written is not None and size >= ALONE:
+                spare.append(written.result())
+                written = None
             buffer = _buffer(size, spare)
             fill(_views(buffer, piece))
             if written is not None:
                 spare.append(written.result())
             written = thread.submit(_write_buffer, file, buffer, size, progress)
+            del buffer  # the thread's now, and gone with it if it is huge
         if written is not None:
             written.result()
         os.fsync(file.fileno())
@@ -136,7 +142,7 @@ def _pieces(ordered: Sequence[Slot]) -> Iterator[list[Slot]]:
 
 def _buffer(size: int, spare: list[Tensor]) -> Tensor:
     """Memory of at least `size` bytes: the spare one if it is large enough, otherwise in its place."""
-    if spare and spare[-1].numel() >= size:
+    if spare and size <= spare[-1].numel() < ALONE:
         return spare.pop()
     spare.clear()
     return torch.empty(size, dtype=torch.uint8)

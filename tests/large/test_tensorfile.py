@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import struct
+import time
+import weakref
 from pathlib import Path
 
 import pytest
@@ -91,6 +93,33 @@ def test_no_more_is_asked_for_than_a_piece_or_one_tensor(tmp_path: Path, monkeyp
     write_tensors(tmp_path / "x.safetensors", slots, fill, {}, done.append)
     assert sizes == [[40, 40], [40], [200], [4, 80]]
     assert done == [80, 40, 200, 84]
+
+
+def test_of_huge_tensors_one_is_in_memory_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tensorfile, "PIECE", 100)
+    monkeypatch.setattr(tensorfile, "ALONE", 1000)
+    lengths = (20, 300, 310, 305, 20, 20)
+    limit = 4 * max(lengths) + 100
+    alive: weakref.WeakSet[torch.Tensor] = weakref.WeakSet()
+    most = []
+    make = torch.empty
+
+    def held() -> int:
+        return sum(tensor.numel() for tensor in alive)
+
+    def empty(size: int, dtype: torch.dtype) -> torch.Tensor:
+        deadline = time.monotonic() + 5
+        while held() + size > limit and time.monotonic() < deadline:
+            time.sleep(0.001)  # the writing thread lets go a moment after it says so
+        made = make(size, dtype=dtype)
+        alive.add(made)
+        most.append(held())
+        return made
+
+    monkeypatch.setattr(torch, "empty", empty)
+    slots = [Slot(f"{place}", torch.float32, (length,)) for place, length in enumerate(lengths)]
+    write_tensors(tmp_path / "x.safetensors", slots, lambda parts: [part.zero_() for part in parts.values()], {})
+    assert 4 * max(lengths) <= max(most) <= limit
 
 
 def test_an_error_while_filling_is_raised_and_leaves_no_valid_file(
