@@ -184,9 +184,9 @@ class Abstraction:
         if len(inputs) != 1:
             return Value(feeds, weighted=weighted)
         (before,) = inputs  # weights may mix the channels of a squeezed map, or the heads of attention scores
-        if any(self._build.nodes[index].type in _NOT_OF_SCORES for index in feeds):
+        if not before.softmax or any(self._build.nodes[index].type in _NOT_OF_SCORES for index in feeds):
             return Value(feeds, pooled=before.pooled, weighted=weighted)
-        return Value(feeds, pooled=before.pooled, weighted=weighted, softmax=before.softmax, scores=before.scores)
+        return Value(feeds, pooled=before.pooled, weighted=weighted, softmax=True, scores=before.scores)
 
     def _seen(self, rule: NodeRule, layer: Any, param: str | None) -> tuple[int, ...] | None:
         if rule.shape is None or param is None:

@@ -47,7 +47,8 @@ class Node:
             1x1 convolutional heads as ``(classes, channels)``; ``(1, 1, height, width)`` of the window for a pooling
             node; None otherwise.
         param_shape: the shape of `param` in the module.
-        rider: name of a second, one-dimensional parameter predicted from the same node (a norm's bias).
+        rider: name of a second parameter predicted from the same node (the bias of a norm or a recurrent layer).
+        rider_shape: its shape, where that is not the shape of `param`.
         head: whether this is the weight or the bias of the classifier head.
         source: path of the module, or name of the operation, that this node stands for.
     """
@@ -59,6 +60,7 @@ class Node:
     rider: str | None = None
     head: bool = False
     source: str = ""
+    rider_shape: tuple[int, ...] | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -33,6 +33,7 @@ class Value:
         weighted: whether weights were applied since that pooling.
         softmax: whether it is a softmax, possibly reshaped or with dropout.
         scores: whether it is a product of data with data, as attention scores are.
+        score_sums: the sums on the way from the scores, which are part of the attention if it becomes one.
         attended: the node of an attention that may not be whole yet, which it is the bare result of.
         statistic: whether it is a variance, norm or the like of data.
         normalised: whether it was divided by a statistic of itself, and no weights were applied since.
@@ -40,7 +41,7 @@ class Value:
         products: the nodes of products of data with bare parameters that it is the result of.
         transposed: whether dimensions of a parameter were swapped.
         looked_up: whether entries of a parameter were chosen by index.
-        part: which part of a larger tensor it is; None for a whole.
+        part: which part of a larger tensor or parameter it is; None for a whole.
         stacked: whether it is several values stacked.
     """
 
@@ -50,6 +51,7 @@ class Value:
     weighted: bool = False
     softmax: bool = False
     scores: bool = False
+    score_sums: frozenset[int] = frozenset()
     attended: int | None = None
     statistic: bool = False
     normalised: bool = False
@@ -113,6 +115,10 @@ class NodeBuilder:
             self._tables[param] = index
         return self._tables.get(param)
 
+    def known_table(self, param: str) -> int | None:
+        """The node of a parameter that nothing feeds, if it has one."""
+        return self._tables.get(param)
+
     def ride(self, node: int, param: str) -> bool:
         """Whether `param` could be made the rider of a norm's node that has none."""
         if self.nodes[node].rider is not None or param in self.emitted:
@@ -151,4 +157,5 @@ def through(inputs: list[Value], *, softmax: bool = False) -> Value:
         weighted=any(value.weighted for value in data),
         softmax=softmax or any(value.softmax for value in data),
         scores=any(value.scores for value in data),
+        score_sums=frozenset().union(*(value.score_sums for value in data)),
     )

@@ -29,11 +29,12 @@ Meaning = Callable[[NodeBuilder, Mapping[str, nn.Parameter], fx.Node, list[Value
 
 def _sum(build: NodeBuilder, parameters: Mapping[str, nn.Parameter], node: fx.Node, inputs: list[Value]) -> Value:
     inputs = roles.added(build, parameters, node.name, inputs)
-    attended = any(value.feeds and all(build.nodes[n].type == "msa" for n in value.feeds) for value in inputs)
-    if not attended and any(value.scores or value.softmax for value in inputs):
-        roles.positions(build, inputs)
-        return dataclasses.replace(through(inputs), products=frozenset())
     total = _join("sum", build, node, inputs)
+    if any(value.scores or value.softmax for value in inputs):
+        roles.positions(build, inputs)
+        flags = through(inputs)
+        sums = flags.score_sums | (total.feeds - flags.feeds)
+        return dataclasses.replace(total, softmax=flags.softmax, scores=flags.scores, score_sums=sums)
     if len(inputs) > 1 and all(value.products for value in inputs):
         return dataclasses.replace(total, products=total.feeds.union(*(value.products for value in inputs)))
     return total
@@ -131,8 +132,8 @@ def _matrix_product(
 def _attention(build: NodeBuilder, node: fx.Node, data: list[Value]) -> Value:
     """Data weighted by other data. Without scores of query and key it may be the first half of linear attention."""
     for value in data:
-        if value.attended is not None:
-            build.nodes[value.attended].part_of_other = True
+        for part in value.score_sums | ({value.attended} if value.attended is not None else set()):
+            build.nodes[part].part_of_other = True
     index = build.add("msa", union(data), source=node.name)
     if index is None:
         return through(data)
@@ -174,7 +175,7 @@ def _item(build: NodeBuilder, parameters: Mapping[str, nn.Parameter], node: fx.N
     if whole.feeds:
         return dataclasses.replace(whole, part=f"{whole.part}{node.args[1:]}")
     if not whole.params or not _has_tensor(node.args[1:]):
-        return whole
+        return dataclasses.replace(whole, part=str(node.args[1:])) if whole.params else whole
     chosen = union(indices)
     if not chosen:
         return dataclasses.replace(whole, looked_up=True)

@@ -80,4 +80,6 @@ def _node(raw: RawNode, parameters: Mapping[str, nn.Parameter], head: bool) -> N
         shape = raw.shape
     elif param_shape is not None:
         shape = seen_shape(raw.type, param_shape, head)
-    return Node(raw.type, raw.param, shape, param_shape, raw.rider, head, raw.source)
+    rider_shape = None if raw.rider is None else tuple(parameters[raw.rider].shape)
+    other_shape = None if rider_shape == param_shape else rider_shape
+    return Node(raw.type, raw.param, shape, param_shape, raw.rider, head, raw.source, other_shape)

@@ -17,7 +17,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
-from torch import nn
+from torch import Tensor, nn
 
 from ghn_init.graph.builder import NodeBuilder, Value, union
 from ghn_init.graph.views import matrix
@@ -32,7 +32,10 @@ def added(build: NodeBuilder, parameters: Mapping[str, nn.Parameter], source: st
     (value,) = data
     terms: list[Value] = []
     for name in tables:
-        if is_vector(parameters[name]):
+        known = build.known_table(name)
+        if known is not None:  # a token, say, that was data before
+            terms.append(Value(frozenset({known})))
+        elif is_vector(parameters[name]):
             if value.normed is not None and build.ride(value.normed, name):
                 value = dataclasses.replace(value, normed=None)
             else:
@@ -53,7 +56,12 @@ def multiplied(
 ) -> list[Value]:
     """The factors of a product, those that are parameters, one number a channel, as nodes behind the data."""
     data = [value for value in inputs if value.feeds]
-    factors = [name for name in _bare(inputs) if is_vector(parameters[name])]
+    rows = {name for value in inputs if value.part is not None for name in value.params}
+    factors = [
+        name
+        for name in _bare(inputs)
+        if is_vector(parameters[name]) or (name in rows and is_vector(parameters[name][0]))
+    ]
     if len(data) != 1 or not factors:
         return inputs
     (value,) = data
@@ -120,7 +128,7 @@ def _bare(inputs: list[Value]) -> list[str]:
     return list(dict.fromkeys(name for value in inputs if not value.feeds for name in value.params))
 
 
-def is_vector(parameter: nn.Parameter) -> bool:
+def is_vector(parameter: Tensor) -> bool:
     """Whether it has one number a channel, or one for all."""
     return parameter.numel() == max(parameter.shape, default=1)
 

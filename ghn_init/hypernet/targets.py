@@ -87,7 +87,9 @@ def targets(graph: ArchGraph, config: GHNConfig, *, head: bool = True) -> tuple[
         row = OFFSET if node.type == "bias" else FACTOR
         wanted.append(_target(node.param, row, index, node, config))
         if node.rider is not None:
-            wanted.append(_target(node.rider, OFFSET, index, node, config))
+            shape = node.rider_shape
+            riding = node if shape is None else dataclasses.replace(node, shape=shape, param_shape=shape)
+            wanted.append(_target(node.rider, OFFSET, index, riding, config))
     return wanted, left_out
 
 
@@ -128,7 +130,7 @@ def _target(name: str, row: int, index: int, node: Node, config: GHNConfig) -> T
         )
     kernel = four_dimensions(shape)
     depth = shape[2] if len(shape) == 5 else 1
-    table, kept = _table_rows(name, node.type, kernel, param_shape)
+    table, kept = _table_rows(name, node.type, kernel, shape, param_shape)
     return Target(
         name=name,
         node=index,
@@ -145,11 +147,15 @@ def _target(name: str, row: int, index: int, node: Node, config: GHNConfig) -> T
 
 
 def _table_rows(
-    name: str, node_type: str, kernel: tuple[int, int, int, int], param_shape: tuple[int, ...]
+    name: str,
+    node_type: str,
+    kernel: tuple[int, int, int, int],
+    shape: tuple[int, ...],
+    param_shape: tuple[int, ...],
 ) -> tuple[bool, int]:
     """Whether the parameter is a table (positions, channels), not a kernel, and how many rows precede the grid's."""
     _, channels, height, width = kernel
-    if node_type != "pos_enc" or param_shape == kernel or param_shape[-1] != channels:
+    if node_type != "pos_enc" or param_shape == shape or param_shape[-1] != channels:
         return False, 0
     rows = math.prod(param_shape[:-1])
     if rows < height * width:
