@@ -142,10 +142,7 @@ class Stored(nn.Module):
 
     def forward(self, x):
         for weight, bias in zip(self.weights, self.biases, strict=True):
-            if self.transposed:
-                x = torch.addmm(bias, x, weight)
-            else:
-                x = nn.functional.linear(x, weight, bias)
+            x = torch.addmm(bias, x, weight) if self.transposed else nn.functional.linear(x, weight, bias)
         return x
 
 
