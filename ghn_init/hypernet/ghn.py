@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ghn_init.graph.arch import ArchGraph
 from ghn_init.graph.vocabulary import restricted
+from ghn_init.hypernet.batches import by_size
 from ghn_init.hypernet.config import DISTANCE_ROWS, DecoderKind, GHNConfig, GNNKind
 from ghn_init.hypernet.conv_stream import ConvStream
 from ghn_init.hypernet.decoders import ConvDecoder, MLPDecoder, VectorDecoder
@@ -90,7 +91,6 @@ class GHN(nn.Module):
             return self._predict([graphs], head)[0]
         return self._predict(graphs, head)
 
-    @torch.inference_mode()
     def plan(self, graph: ArchGraph, *, head: bool = True) -> DecodePlan:
         """Prepares a prediction for inference: computes all but the decoder's last layer.
 
@@ -105,26 +105,42 @@ class GHN(nn.Module):
         Raises:
             PredictionError: as `forward`, and for predictions that are not finite.
         """
-        whole, graph = graph, self._read(graph)
+        return self.plan_many([graph], head=head)[0]
+
+    @torch.inference_mode()
+    def plan_many(self, graphs: Sequence[ArchGraph], *, head: bool = True) -> list[DecodePlan]:
+        """`plan` for several networks, whose node states are computed at once where their sizes are similar.
+
+        The values are those of `plan` to rounding: sums over a padded batch may be taken in another order.
+        """
+        read = [self._read(graph) for graph in graphs]
+        sizes = [len(graph) for graph in read]
+        states: dict[int, Tensor] = {}
+        with torch.autocast(self.encoder.types.weight.device.type, enabled=False):
+            for batch in by_size(sizes):
+                rows = self._states([read[index] for index in batch])
+                states |= zip(batch, split_rows(rows, [sizes[index] for index in batch]), strict=True)
+            return [self._plan(graph, read[index], states[index], head) for index, graph in enumerate(graphs)]
+
+    def _plan(self, whole: ArchGraph, graph: ArchGraph, states: Tensor, head: bool) -> DecodePlan:
+        """The plan for a graph, of which this GHN reads `graph`, whose nodes are in such states."""
         wanted, left_out = targets(graph, self.config, head=head)
         left_out |= {name: reason for name, reason in graph.left_out.items() if name not in whole.left_out}
-        with torch.autocast(self.encoder.types.weight.device.type, enabled=False):
-            states = self._states([graph])
-            vectors: dict[str, Vector] = {}
-            for kind, members in by_kind(wanted).items():
-                if kind in ("vector", "class_vector"):
-                    rows = self._vector_rows(kind, states, [target.node for target in members], members)
-                    bounds = rows.abs().amax(dim=1).tolist()
-                    for target, row, bound in zip(members, rows.unbind(0), bounds, strict=True):
-                        vectors[target.name] = Vector(row[: target.shape[0]], bound)
-            blocks = [target for target in wanted if target.name not in vectors]
-            if not blocks:
-                return DecodePlan(wanted, vectors, None, left_out)
-            size = 4 * sum(target.numel for target in wanted)
-            budget = min(max(size // BUDGET_SHARE, SMALLEST_BUDGET), LARGEST_BUDGET)
-            nodes = torch.tensor([target.node for target in blocks], device=states.device)
-            stream = STREAMS[self.config.decoder](self.decoder, states[nodes], blocks, budget)
-            return DecodePlan(wanted, vectors, stream, left_out)
+        vectors: dict[str, Vector] = {}
+        for kind, members in by_kind(wanted).items():
+            if kind in ("vector", "class_vector"):
+                rows = self._vector_rows(kind, states, [target.node for target in members], members)
+                bounds = rows.abs().amax(dim=1).tolist()
+                for target, row, bound in zip(members, rows.unbind(0), bounds, strict=True):
+                    vectors[target.name] = Vector(row[: target.shape[0]], bound)
+        blocks = [target for target in wanted if target.name not in vectors]
+        if not blocks:
+            return DecodePlan(wanted, vectors, None, left_out)
+        size = 4 * sum(target.numel for target in wanted)
+        budget = min(max(size // BUDGET_SHARE, SMALLEST_BUDGET), LARGEST_BUDGET)
+        nodes = torch.tensor([target.node for target in blocks], device=states.device)
+        stream = STREAMS[self.config.decoder](self.decoder, states[nodes], blocks, budget)
+        return DecodePlan(wanted, vectors, stream, left_out)
 
     def _read(self, graph: ArchGraph) -> ArchGraph:
         return restricted(graph, self.config.node_types)
