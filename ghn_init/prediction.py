@@ -15,6 +15,7 @@ from ghn_init.contents import Contents
 from ghn_init.errors import PredictionError
 from ghn_init.graph.arch import ArchGraph, Node
 from ghn_init.hypernet import GHN
+from ghn_init.hypernet.plan import DecodePlan
 from ghn_init.interrupts import uninterrupted
 from ghn_init.report import Report
 from ghn_init.saving import Progress, save_tensors
@@ -44,12 +45,12 @@ class Prediction:
         head: bool | None,
         exclude: Sequence[str],
         seconds: Mapping[str, float],
+        plan: DecodePlan | None = None,
     ) -> None:
         started = time.perf_counter()
         self.graph = graph
         self._module = module
-        with torch.inference_mode():
-            self._plan = ghn.plan(_without_head(graph, ghn) if head else graph, head=head is not False)
+        self._plan = plan if plan is not None else ghn.plan(as_asked(graph, ghn, head), head=head is not False)
         parameters = dict(module.named_parameters())
         left_alone = dict(graph.left_out) | dict(self._plan.left_out)
         for name in self._plan.names:
@@ -69,7 +70,7 @@ class Prediction:
             not_understood=dict(graph.not_understood),
             noise=noise,
             seed=seed,
-            seconds=dict(seconds) | {"predict": time.perf_counter() - started},
+            seconds=dict(seconds) | {"predict": seconds.get("predict", 0.0) + time.perf_counter() - started},
         )
 
     @property
@@ -109,6 +110,10 @@ class Prediction:
         """Names and values, decoded one at a time."""
         for name in self._names:
             yield name, self[name]
+
+    def check(self, module: nn.Module | None = None) -> None:
+        """Raises what `load_into` would raise, and writes nothing."""
+        self._destinations(self._module if module is None else module)
 
     def load_into(self, module: nn.Module | None = None) -> nn.Module:
         """Writes the predicted parameters into a module in place and returns it.
@@ -236,8 +241,10 @@ class Prediction:
         return str(self.report)
 
 
-def _without_head(graph: ArchGraph, ghn: GHN) -> ArchGraph:
-    """The graph with a head of another number of classes as an ordinary layer."""
+def as_asked(graph: ArchGraph, ghn: GHN, head: bool | None) -> ArchGraph:
+    """The graph; if `head` is True, with a head of another number of classes as an ordinary layer."""
+    if not head:
+        return graph
 
     def plain(node: Node) -> Node:
         other = node.head and node.shape is not None and node.shape[0] != ghn.config.num_classes
