@@ -1,6 +1,7 @@
 """Start neural networks from weights that a Graph HyperNetwork predicts, instead of random ones."""
 
 from ghn_init.api import apply, predict
+from ghn_init.calibration import CalibrationError, CalibrationReport, calibrate, measure, reestimate_batch_norm
 from ghn_init.checkpoints import load
 from ghn_init.errors import (
     CheckpointError,
@@ -20,6 +21,8 @@ __version__ = "0.1.0"
 __all__ = [
     "GHN",
     "ArchGraph",
+    "CalibrationError",
+    "CalibrationReport",
     "CheckpointError",
     "GHNConfig",
     "GHNInitError",
@@ -32,8 +35,11 @@ __all__ = [
     "TraceError",
     "UnsafeCheckpointError",
     "apply",
+    "calibrate",
     "load",
+    "measure",
     "predict",
+    "reestimate_batch_norm",
     "register",
     "trace",
     "unregister",

@@ -41,10 +41,14 @@ class _Options(TypedDict, total=False):
     example_inputs: Any
 
 
+class _ApplyOptions(_Options, total=False):
+    calibrate: Any
+
+
 @overload
-def apply(module: Module, ghn: Source = None, **options: Unpack[_Options]) -> Module: ...
+def apply(module: Module, ghn: Source = None, **options: Unpack[_ApplyOptions]) -> Module: ...
 @overload
-def apply(module: Sequence[Module], ghn: Source = None, **options: Unpack[_Options]) -> list[Module]: ...
+def apply(module: Sequence[Module], ghn: Source = None, **options: Unpack[_ApplyOptions]) -> list[Module]: ...
 def apply(
     module: Module | Sequence[Module],
     ghn: Source = None,
@@ -54,6 +58,7 @@ def apply(
     head: bool | None = None,
     exclude: Sequence[str] = (),
     example_inputs: Any = None,
+    calibrate: Any = False,
 ) -> Module | list[Module]:
     """Initialises a module with predicted weights, in place, and returns it.
 
@@ -72,11 +77,14 @@ def apply(
             case (another number of classes is tiled like any weight), False never.
         exclude: patterns (as in `fnmatch`) of names of parameters to leave alone.
         example_inputs: see `ghn_init.trace`.
+        calibrate: whether to rescale the predicted weights, layer by layer, to outputs of unit variance: True on
+            random numbers, or a batch or a loader to do it on; see `ghn_init.calibrate`.
 
     Raises:
         TraceError: the module cannot be traced.
         CheckpointError: the checkpoint cannot be had.
         PredictionError: the prediction cannot be written, or is not finite.
+        CalibrationError: the module does not run on the batch to calibrate on, or its outputs are not finite.
     """
     modules = _modules(module)
     predictions = _predict(modules, ghn, noise, seed, head, exclude, example_inputs)
@@ -84,7 +92,7 @@ def apply(
         for prediction in predictions:
             prediction.check()
     for prediction in predictions:
-        prediction.load_into()
+        prediction.load_into(calibrate=calibrate)
         logger.info("%s", prediction.report)
     return module if isinstance(module, nn.Module) else list(module)
 
@@ -160,6 +168,7 @@ def _predict(
                 exclude=exclude,
                 seconds=seconds | {"predict": share},
                 plan=plan,
+                example_inputs=example_inputs,
             )
     for index, prediction in sorted(predictions.items()):
         if prediction.report.share < _LITTLE:

@@ -15,6 +15,7 @@ from ghn_init.checkpoints import DEFAULT, CheckpointInfo, find, load
 from ghn_init.checkpoints import convert as convert_file
 from ghn_init.checkpoints.listing import listings
 from ghn_init.cli_options import (
+    Calibrate,
     Checkpoint,
     Classes,
     Debug,
@@ -86,6 +87,7 @@ def apply(
     device: Device = "cpu",
     head: Head = None,
     exclude: Exclude = None,
+    calibrate: Calibrate = False,
     max_shard_size: ShardSize = MAX_SHARD_SIZE,
     force: Force = False,
     json_output: Json = False,
@@ -122,10 +124,14 @@ def apply(
         report.model, report.checkpoint = f"{found.zoo}:{found.name}", ghn
         report.seconds |= {"build": seconds["build"], "load": seconds["load"]}
         report.seconds = {name: report.seconds[name] for name in ("build", *report.seconds)}
-        if output is not None:
+        if output is not None or calibrate:
             with stage("values", report.seconds):
                 torch.manual_seed(seed)
-                values = blueprint.with_values(prediction.not_covered)
+                values = found.build(**options) if calibrate else blueprint.with_values(prediction.not_covered)
+        if calibrate:
+            with stage("calibrate", {}):
+                prediction.load_into(values.to(_device(device)), calibrate=True)
+        if output is not None:
             with progress_bar("save") as progress:
                 prediction.save(
                     output,

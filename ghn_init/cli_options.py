@@ -53,6 +53,10 @@ Head = Annotated[
 Exclude = Annotated[
     list[str] | None, typer.Option(help="Pattern of parameters to leave alone, such as '*.bias'; repeatable.")
 ]
+Calibrate = Annotated[
+    bool,
+    typer.Option("--calibrate", help="Rescale the weights to outputs of unit variance; holds the network in memory."),
+]
 ShardSize = Annotated[str, typer.Option(help="Most bytes in a file of a folder, such as 500MB.")]
 InputSize = Annotated[
     tuple[int, int, int] | None,

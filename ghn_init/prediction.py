@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import fnmatch
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ghn_init.calibration import calibrate as calibrate_module
+from ghn_init.calibration.state import restored_on_error
 from ghn_init.contents import Contents
 from ghn_init.errors import PredictionError
 from ghn_init.graph.arch import ArchGraph, Node
@@ -46,10 +50,13 @@ class Prediction:
         exclude: Sequence[str],
         seconds: Mapping[str, float],
         plan: DecodePlan | None = None,
+        example_inputs: Any = None,
     ) -> None:
         started = time.perf_counter()
         self.graph = graph
         self._module = module
+        self._example_inputs = example_inputs
+        self._factors: dict[str, float] = {}
         self._plan = plan if plan is not None else ghn.plan(as_asked(graph, ghn, head), head=head is not False)
         parameters = dict(module.named_parameters())
         left_alone = dict(graph.left_out) | dict(self._plan.left_out)
@@ -115,25 +122,48 @@ class Prediction:
         """Raises what `load_into` would raise, and writes nothing."""
         self._destinations(self._module if module is None else module)
 
-    def load_into(self, module: nn.Module | None = None) -> nn.Module:
+    def load_into(self, module: nn.Module | None = None, *, calibrate: Any = False) -> nn.Module:
         """Writes the predicted parameters into a module in place and returns it.
 
         Parameters keep their identity, dtype, device, memory format and `requires_grad`; buffers and all that is not
-        predicted stay as they are. Everything that can fail is checked before the first write.
+        predicted stay as they are. Everything that can fail is checked before the first write, and a calibration that
+        fails is undone.
 
         Args:
             module: a module with the same parameters; by default the one that the prediction is for.
+            calibrate: whether to rescale the predicted weights so that each layer's output has unit variance: True on
+                random numbers, a batch or a loader on that (see `ghn_init.calibrate`). The report has the factors,
+                and they belong to the prediction from then on: `save` applies them as well.
 
         Raises:
             PredictionError: a parameter is missing, has another shape or no memory (meta device).
+            CalibrationError: the module does not run on the batch, or its outputs are not finite.
         """
         module = self._module if module is None else module
         started = time.perf_counter()
         destinations = self._destinations(module)
-        with uninterrupted():
-            self._write(destinations)
-        self.report.seconds["write"] = time.perf_counter() - started
+        wanted = calibrate is not None and calibrate is not False
+        factors, self._factors = self._factors, {} if wanted else self._factors
+        try:
+            with restored_on_error(module, self._names) if wanted else contextlib.nullcontext():
+                with uninterrupted():
+                    self._write(destinations)
+                self.report.seconds["write"] = time.perf_counter() - started
+                if wanted:
+                    self._calibrate(module, None if calibrate is True else calibrate)
+        except BaseException:
+            self._factors = factors
+            raise
         return module
+
+    def _calibrate(self, module: nn.Module, batch: Any) -> None:
+        started = time.perf_counter()
+        report = calibrate_module(
+            module, batch, names=self._names, example_inputs=self._example_inputs, seed=self.report.seed
+        )
+        self._factors = report.changed
+        self.report.calibration = report
+        self.report.seconds["calibrate"] = time.perf_counter() - started
 
     def save(
         self,
@@ -231,11 +261,13 @@ class Prediction:
         return {name: parameters[name].detach() for name in self._names}
 
     def _fits(self, name: str, dtype: torch.dtype) -> bool:
-        limit = torch.finfo(dtype).max
+        limit = torch.finfo(dtype).max / max(1.0, self._factors.get(name, 1.0))
         return self._plan.bound(name) <= limit or float(self._plan.materialise(name).abs().amax()) <= limit
 
     def _write(self, destinations: dict[str, Tensor]) -> None:
         self._plan.write_all(destinations, noise=self.report.noise, seed=self.report.seed)
+        for name in destinations.keys() & self._factors.keys():
+            destinations[name].mul_(self._factors[name])
 
     def __str__(self) -> str:
         return str(self.report)

@@ -8,6 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from ghn_init.calibration.report import CalibrationReport
+
 _SHOWN = 12
 
 
@@ -27,6 +29,7 @@ class Report:
         noise: standard deviation of the noise that is added to the predictions.
         seed: its seed.
         seconds: time of each stage, in order.
+        calibration: what a calibration changed after writing; None where there was none.
     """
 
     model: str
@@ -40,6 +43,7 @@ class Report:
     noise: float
     seed: int
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
+    calibration: CalibrationReport | None = None
 
     @property
     def n_predicted(self) -> int:
@@ -91,6 +95,8 @@ class Report:
         if self.not_understood:
             layers = ", ".join(f"{name} ({count})" for name, count in list(self.not_understood.items())[:_SHOWN])
             yield f"layers without a rule: {layers}"
+        if self.calibration is not None:
+            yield self.calibration
         if self.seconds:
             stages = ", ".join(f"{stage} {seconds:.3f} s" for stage, seconds in self.seconds.items())
             yield f"time: {stages}"

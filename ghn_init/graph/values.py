@@ -31,6 +31,9 @@ class WithoutValues(TorchDispatchMode):  # type: ignore[no-untyped-call]
     which are still on the CPU.
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
