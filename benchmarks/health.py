@@ -35,17 +35,21 @@ from ghn_init.calibration.state import batch_norms
 #: Sides of the images: the first for what runs on any, the second for models that are made for a size.
 SMALL_SIDE, MEDIUM_SIDE = 128, 224
 EXAMPLES = 2
+#: Models with more parameters than this are left out.
+MOST_PARAMETERS = 2e8
 STATES = ("own", "predicted", "calibrated")
+
+
+def parameters_of(name: str) -> int:
+    """How many the model has with 10 classes."""
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in timm.create_model(name, num_classes=10).parameters())
 
 
 def smallest_of(family: str) -> str:
     """The family's model with the fewest parameters."""
 
-    def size(name: str) -> int:
-        with torch.device("meta"):
-            return sum(parameter.numel() for parameter in timm.create_model(name, num_classes=10).parameters())
-
-    return min(timm.list_models(module=family), key=size)
+    return min(timm.list_models(module=family), key=parameters_of)
 
 
 def candidates(name: str) -> Iterator[tuple[nn.Module, torch.Tensor]]:
@@ -94,6 +98,8 @@ def summary(batch: ActivationScales, running: ActivationScales) -> dict[str, Any
 
 def examine(name: str) -> dict[str, Any]:
     """Measures a model in all its states."""
+    if (size := parameters_of(name)) > MOST_PARAMETERS:
+        raise ValueError(f"left out: {size / 1e6:.0f} million parameters")
     model, batch, own = own_measured(name)
     found: dict[str, Any] = {"input": list(batch.shape)}
     normalised = bool(batch_norms(model))

@@ -133,7 +133,8 @@ def _write(parameters: dict[str, nn.Parameter], factors: dict[str, float]) -> No
     weights: list[Tensor] = []
     for name, factor in factors.items():
         weight = parameters[name].detach()
-        if float(weight.abs().amax()) * factor > torch.finfo(weight.dtype).max:
+        largest = max(abs(float(extreme)) for extreme in torch.aminmax(weight))
+        if largest * factor > torch.finfo(weight.dtype).max:
             raise CalibrationError(f"{name} times {factor:.3g} is beyond the range of {weight.dtype}")
         weights.append(weight)
     if weights:

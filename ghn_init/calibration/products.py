@@ -46,6 +46,8 @@ PRODUCTS: Mapping[Any, Product] = {
     _ATEN.bmm.default: Product((1, 0)),
     _ATEN.mv.default: Product((0, 1)),
 }
+#: Operations that take a kernel, and its place: one that is a product itself makes no activations but a layer.
+KERNELS: Mapping[Any, int] = {_ATEN.convolution.default: 1}
 #: Operations that read a weight without a product: their results follow its factor and do not decide on it.
 LOOKUPS: Mapping[Any, int] = {_ATEN.embedding.default: 0}
 
@@ -101,14 +103,13 @@ class ProductRun(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs = kwargs or {}
         product = PRODUCTS.get(func)
         if product is not None:
-            for place in product.weights:
-                name = self._weights.parameter(args[place])
-                if name is not None:
-                    return self._rescaled(func, product, name, args, kwargs)
-                maker = self._weights.kernel_of(args[place]) if product.channels == 1 else None
-                if maker is not None:
-                    self.kernels.add(maker)
-                    return self._rescaled(func, product, maker, args, kwargs, follows=True)
+            name = next((found for p in product.weights if (found := self._weights.parameter(args[p]))), None)
+            if name is not None:
+                return self._rescaled(func, product, name, args, kwargs)
+            maker = self._weights.kernel_of(args[KERNELS[func]]) if func in KERNELS else None
+            if maker is not None:
+                self.kernels.add(maker)
+                return self._rescaled(func, product, maker, args, kwargs, follows=True)
         result = func(*args, **kwargs)
         if func in LOOKUPS:
             factor = self._factors.get(self._weights.parameter(args[LOOKUPS[func]]) or "", 1.0)

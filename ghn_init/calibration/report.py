@@ -93,6 +93,8 @@ class CalibrationReport:
 
     def summary(self) -> str:
         """One line."""
+        if not self.weights:
+            return "no weight is multiplied with data"
         (low, high), (new_low, new_high) = self.range_before(), self.range_after()
         if not self.ran:
             return f"not needed, scales {low:.3g} to {high:.3g}"

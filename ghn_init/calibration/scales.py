@@ -236,7 +236,7 @@ def _gradients(module: nn.Module, outputs: list[Tensor], seed: int) -> tuple[dic
     loss = torch.stack(losses).mean()
     found = torch.autograd.grad(loss, list(wanted.values()), allow_unused=True)
     norms = {
-        name: float(torch.linalg.vector_norm(gradient.double()))
+        name: float(torch.linalg.vector_norm(gradient, dtype=torch.float64))
         for name, gradient in zip(wanted, found, strict=True)
         if gradient is not None
     }

@@ -18,6 +18,7 @@ from ghn_init.graph.cache import by_structure
 from ghn_init.graph.reduce import reduce
 from ghn_init.graph.shapes import trace_with_shapes
 from ghn_init.graph.symbolic import SymbolicTracer
+from ghn_init.keeping import attributes_kept
 
 logger = logging.getLogger(__name__)
 
@@ -106,23 +107,11 @@ def _reason(seen: str | None) -> str:
 
 @contextlib.contextmanager
 def _mode(module: nn.Module, training: bool) -> Iterator[None]:
-    """Sets every `training` flag directly, since `train()` may be overridden to do more.
-
-    Afterwards all attributes and buffers are what they were: modules keep tables and shapes from one call for the next,
-    and those of a trace are not real.
-    """
-    saved = [(part, dict(part.__dict__), dict(part._buffers)) for part in module.modules()]
-    try:
-        for part, _, _ in saved:
+    """Sets every `training` flag directly, since `train()` may be overridden to do more; puts all attributes back."""
+    with attributes_kept(module):
+        for part in module.modules():
             part.training = training
         yield
-    finally:
-        for part, attributes, buffers in saved:
-            for name in part.__dict__.keys() - attributes.keys():
-                del part.__dict__[name]
-            part.__dict__.update(attributes)
-            part._buffers.clear()
-            part._buffers.update(buffers)
 
 
 @contextlib.contextmanager

@@ -101,6 +101,18 @@ def test_running_statistics_instead_of_the_batchs():
     assert by_running.mean == pytest.approx(expected.mean(), rel=1e-4)
 
 
+def test_measuring_again_after_a_change_of_weights_that_a_module_keeps_copies_of():
+    torch.manual_seed(0)
+    model = timm.create_model("efficientvit_m0", num_classes=2).eval()
+    batch = torch.randn(2, 3, 224, 224)
+    first = measure(model, batch)
+    with torch.no_grad():
+        for part in model.modules():
+            if hasattr(part, "attention_biases"):
+                part.attention_biases.normal_(std=5)
+    assert measure(model, batch).layers != first.layers
+
+
 @dataclasses.dataclass
 class Record:
     first: torch.Tensor

@@ -1,5 +1,6 @@
 """What modules keep from one call for the next is not what a trace saw."""
 
+import pytest
 import timm
 import torch
 from torch import fx, nn
@@ -19,6 +20,17 @@ def test_convit_runs_after_a_trace():
         expected = model(images)
         trace(model)
         torch.testing.assert_close(model(images), expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", ["efficientvit_m0", "levit_128s"])
+def test_biases_kept_for_evaluation_are_not_those_of_a_trace(name):
+    """These keep the biases of attention in a dict while they are evaluated."""
+    torch.manual_seed(0)
+    model = timm.create_model(name, num_classes=2).eval()
+    trace(model)
+    caches = [part.attention_bias_cache for part in model.modules() if hasattr(part, "attention_bias_cache")]
+    assert caches
+    assert not any(caches)
 
 
 class Caching(nn.Module):
