@@ -42,7 +42,7 @@ def names_of(zoo: str) -> list[str]:
 
 
 def _small_transformers() -> dict[str, dict[str, Any]]:
-    """Options of small configurations by model class."""
+    """Small configurations, and shapes of inputs for them, by model class."""
     return dict(json.loads(TRANSFORMERS.read_text()))
 
 
@@ -54,7 +54,7 @@ def build(zoo: str, name: str) -> nn.Module:
 
     model_class = getattr(transformers, name)
     with torch.device("meta"):
-        model: nn.Module = model_class(model_class.config_class(**_small_transformers()[name]))
+        model: nn.Module = model_class(model_class.config_class(**_small_transformers()[name]["config"]))
     return model
 
 
