@@ -56,6 +56,8 @@ TIMEOUT = 120.0
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delitem(sys.modules, "own_wide", raising=False)
     (tmp_path / "own_wide.py").write_text(OWN)
 
 
@@ -112,10 +114,8 @@ def test_a_killed_run_leaves_nothing_that_looks_complete_and_does_not_stand_in_t
     (partial,) = tmp_path.glob(".weights.safetensors.*.tmp/*")
     with pytest.raises(SafetensorError):
         safe_open(partial, "pt")
-    finished = subprocess.run(
-        command("wide", *shards), cwd=tmp_path, capture_output=True, text=True, timeout=TIMEOUT, check=False
-    )
-    assert finished.returncode == 0, finished.stderr
+    finished = CliRunner().invoke(app, ["apply", "own_wide:wide", "-o", *shards])
+    assert finished.exit_code == 0, finished.output
     assert {name for name in visible(tmp_path) if not name.startswith(".weights.safetensors.")} == {"weights"}
     model = nn.Sequential(*[nn.Linear(2048, 2048, bias=False) for _ in range(5)])
     load_torch_model(model, tmp_path / "weights", strict=True)
