@@ -18,7 +18,7 @@ from ghn_init.graph import roles
 from ghn_init.graph.builder import NOTHING, NodeBuilder, RawNode, Value, through, union
 from ghn_init.graph.context import MEANINGS
 from ghn_init.graph.contract import INPUT
-from ghn_init.graph.ops import op_of
+from ghn_init.graph.ops import op_of, writes_in_place
 from ghn_init.graph.rules import NodeRule, Rule, rule_for_module, rule_for_op
 
 #: Reads of a tensor's shape and the like, which carry no data.
@@ -113,6 +113,12 @@ class Abstraction:
         return self._apply_rule(rule, module, inputs, parameters_of, {}, path)
 
     def _call(self, node: fx.Node) -> Value:
+        value = self._result(node)
+        if writes_in_place(node) and isinstance(node.args[0], fx.Node):
+            self._values[node.args[0]] = value
+        return value
+
+    def _result(self, node: fx.Node) -> Value:
         op = op_of(node)
         if op in _METADATA or (op == "getattr" and node.args[1] not in _DATA_ATTRIBUTES):
             return NOTHING

@@ -35,6 +35,7 @@ class Value:
         scores: whether it is a product of data with data, as attention scores are.
         score_sums: the sums on the way from the scores, which are part of the attention if it becomes one.
         attended: the node of an attention that may not be whole yet, which it is the bare result of.
+        gated: the node of the product of two branches that it is the bare result of.
         statistic: whether it is a variance, norm or the like of data.
         normalised: whether it was divided by a statistic of itself, and no weights were applied since.
         normed: the node of the norm that it is the bare result of, while its offset may still come.
@@ -53,6 +54,7 @@ class Value:
     scores: bool = False
     score_sums: frozenset[int] = frozenset()
     attended: int | None = None
+    gated: int | None = None
     statistic: bool = False
     normalised: bool = False
     normed: int | None = None

@@ -58,7 +58,9 @@ def _stack(build: NodeBuilder, parameters: Mapping[str, nn.Parameter], node: fx.
 
 
 def _reduction(build: NodeBuilder, parameters: Mapping[str, nn.Parameter], node: fx.Node, inputs: list[Value]) -> Value:
-    """A sum over elements; over stacked values, it is their sum."""
+    """A sum over elements: of stacked values their sum, of a product one half of linear attention, perhaps."""
+    if inputs and inputs[0].gated is not None:
+        return dataclasses.replace(inputs[0], attended=inputs[0].gated, gated=None)
     if not inputs or not inputs[0].stacked:
         return through(inputs) if inputs else NOTHING
     index = build.add("sum", inputs[0].feeds, source=node.name)
@@ -94,7 +96,11 @@ def _product(build: NodeBuilder, parameters: Mapping[str, nn.Parameter], node: f
     if min(len(value.feeds - {INPUT}) for value in data) == 0 or (one.feeds == other.feeds and one.part == other.part):
         return through(inputs)
     index = build.add("mul", union(data), source=node.name)
-    return through(inputs) if index is None else dataclasses.replace(through(inputs), feeds=frozenset({index}))
+    return (
+        through(inputs)
+        if index is None
+        else dataclasses.replace(through(inputs), feeds=frozenset({index}), gated=index)
+    )
 
 
 def _quotient(build: NodeBuilder, parameters: Mapping[str, nn.Parameter], node: fx.Node, inputs: list[Value]) -> Value:

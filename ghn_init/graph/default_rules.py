@@ -13,6 +13,7 @@ from typing import Any
 
 import timm.layers
 import torchvision.models.swin_transformer as tv_swin
+import torchvision.models.video.mvit as tv_mvit
 import torchvision.models.video.swin_transformer as tv_swin3d
 from timm.layers.grn import GlobalResponseNorm
 from timm.models import mvitv2
@@ -172,6 +173,11 @@ register(
     mvitv2.cal_rel_pos_type,
     (NodeRule("rel_pos", "rel_pos_h"), NodeRule("rel_pos", "rel_pos_w")),
     arguments=("attn", "q", "has_cls_token", "q_size", "k_size", "rel_pos_h", "rel_pos_w"),
+)
+register(
+    tv_mvit._add_rel_pos,
+    tuple(NodeRule("rel_pos", f"rel_pos_{axis}") for axis in "hwt"),
+    arguments=("attn", "q", "q_thw", "k_thw", "rel_pos_h", "rel_pos_w", "rel_pos_t"),
 )
 
 # Layers of timm that are not subclasses of torch's; what an older timm lacks is left out.

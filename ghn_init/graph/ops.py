@@ -64,3 +64,9 @@ def op_of(node: fx.Node) -> str | Callable[..., Any]:
         return canonical(str(node.target))
     assert callable(node.target)
     return name_of(node.target)
+
+
+def writes_in_place(node: fx.Node) -> bool:
+    """Whether a call changes its first argument, as `add_` does: an underscore behind the name, but not two."""
+    name = node.target if node.op == "call_method" else getattr(node.target, "__name__", "")
+    return bool(node.args) and isinstance(name, str) and name.endswith("_") and not name.endswith("__")

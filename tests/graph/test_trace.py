@@ -316,3 +316,19 @@ def test_arguments_with_defaults_keep_them():
 def test_graph_survives_json():
     graph = trace(timm.create_model("resnet18"))
     assert ArchGraph.from_dict(graph.to_dict()) == graph
+
+
+def test_operations_in_place_change_what_comes_after():
+    class InPlace(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one, self.two, self.head = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 2)
+
+        def forward(self, x):
+            x = self.one(x)
+            x.add_(self.two(x))
+            return self.head(x)
+
+    graph = trace(InPlace())
+    assert graph.counts()["sum"] == 1
+    assert not graph.left_out
