@@ -73,6 +73,7 @@ def family_of(zoo: str, name: str) -> str:
 def measure(zoo: str, name: str) -> dict[str, Any]:
     """What the sweep records of a network: see `zoo_sweep.py`. Errors are part of the record."""
     record: dict[str, Any] = {"zoo": zoo, "name": name, "stage": "create"}
+    torch.set_num_threads(1)
     gc.collect()
     before = _start_peak()
     started = time.perf_counter()

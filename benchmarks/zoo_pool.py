@@ -19,7 +19,7 @@ class _Worker:
     process: Any
     pipe: Connection
     task: Task | None = None
-    started: float = 0.0
+    started: float | None = None  # None until the process has imported what it needs
 
 
 def results(
@@ -28,10 +28,10 @@ def results(
     """Yields each task with the result of `work(*task)`, as they come.
 
     Args:
-        work: a function of a module; it runs with one thread in a process of its own.
+        work: a function of a module.
         tasks: its arguments.
         processes: number of processes.
-        timeout: seconds after which a task is given up, its process killed. The result then, as after a crash, is a
+        timeout: seconds, imports not counted, after which a task is given up, its process killed. The result then, as after a crash, is a
             dict with the single entry "error".
     """
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the workers, which inherit it
@@ -42,7 +42,9 @@ def results(
         while waiting or any(worker.task for worker in workers):
             for worker in workers:
                 if worker.task is None and waiting:
-                    worker.task, worker.started = waiting.popleft(), time.monotonic()
+                    worker.task = waiting.popleft()
+                    if worker.started is not None:
+                        worker.started = time.monotonic()
                     worker.pipe.send(worker.task)
             busy = {worker.pipe: worker for worker in workers if worker.task is not None}
             ready = set(wait(list(busy), timeout=1.0))
@@ -58,6 +60,7 @@ def results(
     finally:
         for worker in workers:
             worker.process.kill()
+            worker.process.join()
 
 
 def _start(context: Any, work: Callable[..., dict[str, Any]]) -> _Worker:
@@ -69,9 +72,7 @@ def _start(context: Any, work: Callable[..., dict[str, Any]]) -> _Worker:
 
 
 def _serve(pipe: Connection, work: Callable[..., dict[str, Any]]) -> None:
-    import torch
-
-    torch.set_num_threads(1)
+    pipe.send(None)  # all is imported
     while True:
         pipe.send(work(*pipe.recv()))
 
@@ -79,12 +80,14 @@ def _serve(pipe: Connection, work: Callable[..., dict[str, Any]]) -> None:
 def _result(worker: _Worker, ready: bool, timeout: float) -> dict[str, Any] | None:
     if ready:
         try:
-            result: dict[str, Any] = worker.pipe.recv()
+            result: dict[str, Any] | None = worker.pipe.recv()
         except (EOFError, OSError):
             worker.process.join()
             return {"error": f"the process ended with status {worker.process.exitcode}"}
+        if result is None:
+            worker.started = time.monotonic()
         return result
-    if time.monotonic() - worker.started > timeout:
+    if worker.started is not None and time.monotonic() - worker.started > timeout:
         worker.process.kill()
         worker.process.join()
         return {"error": f"no result after {timeout:.0f} s"}
