@@ -31,8 +31,8 @@ def results(
         work: a function of a module.
         tasks: its arguments.
         processes: number of processes.
-        timeout: seconds, imports not counted, after which a task is given up, its process killed. The result then, as after a crash, is a
-            dict with the single entry "error".
+        timeout: seconds, imports not counted, after which a task is given up, its process killed. The result then, as
+            after a crash, is a dict with the single entry "error".
     """
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the workers, which inherit it
     context = multiprocessing.get_context("spawn")
