@@ -21,7 +21,7 @@ def _with(attribute: str) -> Callable[[Any], int]:
 
 
 def _hierarchical(module: Any) -> int:
-    """A shortcut; and, but in a stage's first block, each split but the first adds the one before (Gao et al., 2019)."""
+    """A shortcut; and, but in a stage's first block, splits add the one before them (Gao et al., 2019)."""
     return 1 if module.is_first else len(module.convs)
 
 
@@ -110,7 +110,7 @@ BLOCKS: dict[str, dict[str, Additions]] = {
     "hieradet_sam2": {"MultiScaleBlock": 2},
     # each branch adds all others; the head adds the branches one after the other
     "hrnet": {"HighResolutionModule": lambda m: len(m.fuse_layers) * (m.num_branches - 1), "HighResolutionNet": 3},
-    "iformer": {"Residual": 1},
+    "iformer": {"Residual": 1, "RepVitClassifier": _with("distillation")},
     "inception_next": {"MetaNeXtBlock": 1},
     "inception_resnet_v2": {"Block35": 1, "Block17": 1, "Block8": 1},
     "lcnetv2": {
@@ -119,7 +119,13 @@ BLOCKS: dict[str, dict[str, Additions]] = {
     "levit": {"LevitBlock": 2, "LevitDownsample": 1, "LevitDistilled": 1},
     "lowformer": {"ResidualBlock": _with("shortcut")},
     "mambaout": {"GatedConvBlock": 1},
-    "maxxvit": {"MbConvBlock": 1, "ConvNeXtBlock": 1, "TransformerBlock2d": 2, "PartitionAttentionCl": 2},
+    "maxxvit": {
+        "MbConvBlock": 1,
+        "ConvNeXtBlock": 1,
+        "TransformerBlock2d": 2,
+        "PartitionAttentionCl": 2,
+        "ParallelPartitionAttention": 2,
+    },
     "metaformer": {"MetaFormerBlock": 2},
     "mlp_mixer": {"MixerBlock": 2, "ResBlock": 2, "SpatialGatingBlock": 1},
     "mobilevit": {"LinearTransformerBlock": 2},
@@ -138,7 +144,7 @@ BLOCKS: dict[str, dict[str, Additions]] = {
     "pit": {"PoolingVisionTransformer": _with("head_dist")},
     "pnasnet": {"CellStem0": 5, "Cell": 5},
     "pvt_v2": {"Block": 2},
-    "regnet": {"Bottleneck": _with("downsample")},
+    "regnet": {"Bottleneck": _with("downsample"), "PreBottleneck": 1},
     "repghost": {"RepGhostBottleneck": 1, "RepGhostModule": lambda m: len(m.fusion_conv)},
     "repvit": {"RepVggDw": 2, "RepViTBlock": 1, "RepVitDownsample": 1, "RepVitClassifier": _with("distillation")},
     "res2net": {"Bottle2neck": _hierarchical},

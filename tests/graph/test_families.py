@@ -22,6 +22,9 @@ from torch import nn
 
 from ghn_init.graph import ArchGraph, trace
 
+# torchvision's GoogLeNet announces a change of its own initialisation
+pytestmark = pytest.mark.filterwarnings("ignore:The default weight initialization:FutureWarning")
+
 TIMM = [model for _, model in FAMILIES]
 ZOO = [("timm", name) for name in TIMM] + [("torchvision", name) for name in TORCHVISION.split()]
 #: Nodes that the module tree does not tell: joins, pooling, and norms without weights.
