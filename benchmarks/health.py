@@ -126,6 +126,7 @@ def main() -> None:
     parser.add_argument("--families", nargs="*", default=timm.list_modules())
     parser.add_argument("--choice", type=Path, help="JSON file of the model of each family; completed and used again")
     parser.add_argument("--markdown", type=Path, help="write the table here")
+    parser.add_argument("--note", default="", help="what was measured, such as a commit, for the table")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -160,7 +161,7 @@ def main() -> None:
     for line in counts(found):
         console.print(line)
     if arguments.markdown:
-        arguments.markdown.write_text(markdown(found))
+        arguments.markdown.write_text(markdown(found, arguments.note))
 
 
 COLUMNS = [
@@ -209,19 +210,38 @@ def counts(rows: list[dict[str, Any]]) -> list[str]:
         for norms, what in (("batch", "batch statistics"), ("running", "running statistics 0 and 1")):
             states = [row[state][norms] for row in measured]
             vanish, explode = (sum(bool(found[key]) for found in states) for key in ("vanishing", "exploding"))
+            new = sum(
+                bool(set(row[state][norms]["vanishing"]) - set(row["own"][norms]["vanishing"])) for row in measured
+            )
             infinite = sum(not found["finite"] for found in states)
             lines.append(
-                f"{state}, {what}: of {len(measured)} families, a layer vanishes (< {VANISHING:g}) in {vanish}, "
-                f"explodes (> {EXPLODING:g}) in {explode}, something is not finite in {infinite}"
+                f"{state}, {what}: of {len(measured)} families, a layer vanishes (< {VANISHING:g}) in {vanish}"
+                + (f" (in {new}, one that does not with the own init)" if state != STATES[0] else "")
+                + f", explodes (> {EXPLODING:g}) in {explode}, something is not finite in {infinite}"
             )
     failed = [row["family"] for row in rows if "error" in row]
-    return [*lines, f"failed: {', '.join(failed)}"] if failed else lines
+    return [*lines, f"not measured: {', '.join(failed)}"] if failed else lines
 
 
-def markdown(rows: list[dict[str, Any]]) -> str:
+INTRODUCTION = f"""# Activations and gradients, family by family
+
+`python benchmarks/health.py` measures one small model of each timm family: with its own init, after `apply` with the
+embedded default ("predicted"), and after `apply(calibrate=True)` ("calibrated"). The scale of a layer is the root mean
+square of its output on {EXAMPLES} random images, "first" to "largest" are over its layers with weights, in order of
+execution; "gradients" are the smallest and largest norm of a parameter's gradient other than zero. Batch norms
+normalise by the batch, but in the last two columns by their running statistics, which are 0 and 1: what a network in
+evaluation mode does before it has been trained or `reestimate_batch_norm` has been called.
+
+Layers that vanish with the own init are those that start at zero (the last batch norm of a residual branch) or nearly
+so (layer scale, some heads).
+"""
+
+
+def markdown(rows: list[dict[str, Any]], note: str) -> str:
     lines = [f"| {' | '.join(COLUMNS)} |", "|" + " --- |" * len(COLUMNS)]
     lines += [f"| {' | '.join(line)} |" for row in rows for line in cells(row)]
-    return "\n".join([*(f"- {line}" for line in counts(rows)), "", *lines]) + "\n"
+    versions = f"torch {torch.__version__}, timm {timm.__version__}" + (f"; {note}" if note else "")
+    return "\n".join([INTRODUCTION, *(f"- {line}" for line in counts(rows)), "", f"{versions}.", "", *lines]) + "\n"
 
 
 if __name__ == "__main__":

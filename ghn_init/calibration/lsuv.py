@@ -62,7 +62,7 @@ def calibrate(
         batch: what to calibrate on: a tensor, a tuple or dict of the arguments of `module.forward`, or a loader, of
             which the first batch is taken; by default a few examples of standard normal numbers.
         names: the parameters that may change, such as those that were predicted, frozen ones included; by default
-            those that require gradients.
+            those that require gradients. For a weight that is standardised before use, its gain may.
         example_inputs: shapes of a random batch, as in `ghn_init.trace`.
         seed: of the random batch.
         target: standard deviation of each product of data and weight, over examples, positions and channels. Where it
@@ -102,7 +102,9 @@ def calibrate(
             before=scale,
             after=target if name in last.changed else last.scales[name],
             factor=factors.get(name, 1.0),
-            reason="" if name in factors else _reason(name, adjust, scale=last.scales[name], ran=ran),
+            reason=""
+            if name in factors
+            else _reason(scale=last.scales[name], ran=ran, fixed=not last.may_change(name)),
         )
         for name, scale in first.scales.items()
     )
@@ -121,11 +123,11 @@ def _adjustable(module: nn.Module, parameters: dict[str, nn.Parameter], names: I
     return {first[id(every[name])] for name in wanted}
 
 
-def _reason(name: str, adjust: Collection[str], *, scale: float, ran: bool) -> str:
-    if name not in adjust:
-        return "not to be changed"
+def _reason(*, scale: float, ran: bool, fixed: bool) -> str:
     if not ran:
         return "calibration not needed"
+    if fixed:
+        return "not to be changed"
     return "its output is zero" if scale == 0 else "within tolerance"
 
 

@@ -67,7 +67,7 @@ class ProductRun(TorchDispatchMode):  # type: ignore[no-untyped-call]
     Args:
         module: the network that will be run inside this context.
         factors: factor of each weight known so far; those found are added.
-        adjust: the weights whose factor may change.
+        adjust: the weights whose factor may change; for those that are normalised before use that is their gain's.
         target: the scale to reach.
         tolerance: largest relative distance from it that is left as it is.
 
@@ -160,9 +160,13 @@ class ProductRun(TorchDispatchMode):  # type: ignore[no-untyped-call]
             output = output + (bias.view(shape) if bias.dim() == 1 else bias) * kwargs.get("beta", 1)
         return output
 
+    def may_change(self, name: str) -> bool:
+        """Whether the factor of a weight, or of a gain, may change, as far as the run has come."""
+        return name in self._adjust or not self._weights.behind.get(name, set()).isdisjoint(self._adjust)
+
     def _step(self, name: str, output: Tensor) -> float:
         scale = self.scales[name] = scale_of(output)
-        if name not in self._adjust or scale == 0:
+        if not self.may_change(name) or scale == 0:
             return 1.0
         if not math.isfinite(scale):
             raise CalibrationError(

@@ -37,6 +37,9 @@ class Weights:
 
     Tensors are told apart by memory, since views are new objects: parameters by their addresses, which they keep,
     others by their storage as long as that lives.
+
+    Attributes:
+        behind: for each gain, the weights that it scales once they are normalised.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -47,6 +50,7 @@ class Weights:
                 self._ranges.setdefault(parameter.device, []).append((start, start + _extent(parameter), name))
         for ranges in self._ranges.values():
             ranges.sort()
+        self.behind: dict[str, set[str]] = {}
         self._made: dict[int, tuple[Callable[[], Any], str, bool]] = {}
 
     def parameter(self, value: Any) -> str | None:
@@ -71,6 +75,7 @@ class Weights:
         of = {place: self.parameter(argument) for place, argument in enumerate(args) if isinstance(argument, Tensor)}
         name = next((of[place] for place in places if of.get(place)), None)
         if name is not None and all(of.values()):
+            self.behind.setdefault(name, set()).update(other for other in of.values() if other and other != name)
             self.note(result[0] if isinstance(result, tuple) else result, name, data=False)
 
     def note(self, tensor: Tensor, name: str, *, data: bool) -> None:

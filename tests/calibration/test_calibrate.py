@@ -239,6 +239,20 @@ def test_products_are_found_however_they_are_spelt():
         assert float(output.detach().std(correction=0)) == pytest.approx(1, abs=0.1), name
 
 
+def test_a_standardised_weight_is_calibrated_by_its_gain():
+    torch.manual_seed(0)
+    model, batch = timm.create_model("test_nfnet", num_classes=4), torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith(".gain"):
+                parameter.mul_(3)
+    report = calibrate(model, batch, names=["stem.conv1.weight", "final_conv.weight"])
+    assert report.changed.keys() == {"stem.conv1.gain", "final_conv.gain"}
+    with torch.no_grad():
+        output = model.final_conv(model.stages(model.stem(batch))) - model.final_conv.bias.view(-1, 1, 1)
+    assert float(output.std(correction=0)) == pytest.approx(1, abs=0.1)
+
+
 class Routed(nn.Module):
     """Kernels that are mixed for each example, as in CondConv."""
 
