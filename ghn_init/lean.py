@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
 from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager
 
 import torch
 from torch import nn
-from torch.nn.modules.module import register_module_parameter_registration_hook
-from torch.nn.parameter import is_lazy
 
 from ghn_init.errors import PredictionError
+from ghn_init.registrations import Registrations
 
 logger = logging.getLogger(__name__)
 
 #: Parameters up to which a network is built whole for the sake of some values: 512 MiB in float32.
 WHOLE = 2**27
+#: The same for one that can only be built whole.
+WHOLE_IF_NEED_BE = 2**28
 
 # What constructors raise that compute with values which are not there (`numpy` of a meta tensor: a TypeError).
 _NEEDS_VALUES = (RuntimeError, TypeError, ValueError)
@@ -37,18 +38,20 @@ class Blueprint:
 
     def __init__(self, build: Build) -> None:
         self._build = build
-        for how in (_on_meta, _parameters_on_meta):
-            self._registered = _Registrations()
+        for how in (_on_meta, _parameters_on_meta, _parameters_as_fakes):
+            self._registered = Registrations()
             try:
-                self.skeleton = how(build, self._registered)
-                break
+                with how(self._registered):
+                    module = build()
             except _NEEDS_VALUES as error:
                 logger.debug("%s: %s", how.__name__, error)
+                continue
+            self._registered.settle(module)
+            self.skeleton = module.to("meta")
+            break
         else:
-            self._registered = _Registrations()
             self.skeleton = build()
         self._size = sum(parameter.numel() for parameter in self.skeleton.parameters())
-        self._places = self._registered.places(self.skeleton)
 
     def with_values(self, names: Collection[str]) -> nn.Module:
         """Builds the network again, with its own initial values for some parameters and for all buffers.
@@ -64,89 +67,53 @@ class Blueprint:
             PredictionError: the values of one of them depend on other parameters' values, or the network is not built
                 the same way each time.
         """
-        if not names and self.skeleton.state_dict().keys() <= self._places.keys():
+        parameters = dict(self.skeleton.named_parameters(remove_duplicate=False))
+        if not names and self.skeleton.state_dict().keys() <= parameters.keys():
             return self.skeleton
-        if self._size <= WHOLE or not any(parameter.is_meta for parameter in self.skeleton.parameters()):
+        if self._size <= WHOLE or not any(parameter.is_meta for parameter in parameters.values()):
             return self._build()
-        registered = _Registrations({place for name in names for place in self._places[name]})
-        with registered.recording(meta=True):
+        problems = []
+        for fake in (False, True):
+            try:
+                return self._some(names, fake)
+            except _NEEDS_VALUES as error:
+                problems.append(str(error))
+                logger.debug("%s", error)
+        if self._size <= WHOLE_IF_NEED_BE:
+            return self._build()
+        raise PredictionError(
+            f"{type(self.skeleton).__name__} is too large to be built whole, and it cannot be built without values of "
+            f"predicted parameters: {'; '.join(problems)}. Build it yourself, then call "
+            "ghn_init.predict(model).save(...)"
+        )
+
+    def _some(self, names: Collection[str], fake: bool) -> nn.Module:
+        places = self._registered.places
+        registered = Registrations()
+        with registered.recording(real={place for name in names for place in places[name]}, fake=fake):
             module = self._build()
+        registered.settle(module)
         if registered.shapes != self._registered.shapes:
             raise PredictionError(f"{type(module).__name__} is not built with the same parameters each time")
-        missing = [name for name, tensor in module.state_dict().items() if tensor.is_meta and name in set(names)]
+        state = dict(module.named_parameters(remove_duplicate=False))
+        missing = [name for name in names if state[name].is_meta]
         missing += [name for name, buffer in module.named_buffers() if buffer.is_meta]
         if missing:
-            raise PredictionError(
-                f"{type(module).__name__} computes the initial values of {', '.join(missing[:3])} from those of "
-                "predicted parameters, and is too large to be built whole: build it yourself, then call "
-                "ghn_init.predict(model).save(...)"
-            )
+            raise RuntimeError(f"the initial values of {', '.join(missing[:3])} come from theirs")
         return module
 
 
-def _on_meta(build: Build, registered: _Registrations) -> nn.Module:
-    with registered.recording(meta=False), torch.device("meta"):
-        return build()
+@contextlib.contextmanager
+def _on_meta(registered: Registrations) -> Iterator[None]:
+    with registered.recording(real=None), torch.device("meta"):
+        yield
 
 
-def _parameters_on_meta(build: Build, registered: _Registrations) -> nn.Module:
+def _parameters_on_meta(registered: Registrations) -> AbstractContextManager[None]:
     """For constructors that compute with the values of other tensors than parameters."""
-    with registered.recording(meta=True):
-        return build().to("meta")
+    return registered.recording(real=())
 
 
-class _Registrations:
-    """The order in which a network's parameters are registered.
-
-    Args:
-        real: the places in this order that are to stay real where others lose their memory.
-    """
-
-    def __init__(self, real: Collection[int] = ()) -> None:
-        self.shapes: list[tuple[str, tuple[int, ...]]] = []
-        self._parameters: list[nn.Parameter] = []  # kept alive, so that their ids are unique
-        self._real = frozenset(real)
-
-    @contextlib.contextmanager
-    def recording(self, *, meta: bool) -> Iterator[None]:
-        """Notes parameters as this thread registers them; with `meta`, their memory is given up there and then."""
-        thread, kept = threading.get_ident(), set[int]()
-
-        def register(module: nn.Module, name: str, parameter: nn.Parameter) -> nn.Parameter | None:
-            if threading.get_ident() != thread or is_lazy(parameter):
-                return None
-            place = len(self.shapes)
-            self.shapes.append((name, tuple(parameter.shape)))
-            if place in self._real:
-                kept.add(id(parameter))
-            if meta and not parameter.is_meta and id(parameter) not in kept:
-                parameter = _without_memory(parameter)
-            self._parameters.append(parameter)
-            return parameter
-
-        handle = register_module_parameter_registration_hook(register)  # type: ignore[arg-type]
-        try:
-            yield
-        finally:
-            handle.remove()
-
-    def places(self, module: nn.Module) -> dict[str, set[int]]:
-        """For each parameter of the finished network, by all its names, where in the order its values come from.
-
-        A parameter that was never registered is a copy (`copy.deepcopy` of a layer), of one with the same shape.
-        """
-        places: dict[int, set[int]] = {}
-        by_shape: dict[tuple[int, ...], set[int]] = {}
-        for place, parameter in enumerate(self._parameters):
-            places.setdefault(id(parameter), set()).add(place)
-            by_shape.setdefault(tuple(parameter.shape), set()).add(place)
-        return {
-            name: places.get(id(parameter), by_shape.get(tuple(parameter.shape), set()))
-            for name, parameter in module.named_parameters(remove_duplicate=False)
-        }
-
-
-def _without_memory(parameter: nn.Parameter) -> nn.Parameter:
-    made = nn.Parameter(torch.empty_like(parameter, device="meta"), parameter.requires_grad)
-    made.__dict__.update(parameter.__dict__)
-    return made
+def _parameters_as_fakes(registered: Registrations) -> AbstractContextManager[None]:
+    """For constructors that moreover compute such values on the device of a parameter."""
+    return registered.recording(real=(), fake=True)

@@ -156,9 +156,11 @@ def test_small_networks_get_the_values_that_they_would_have_anyway(monkeypatch: 
     assert torch.equal(blueprint.with_values(["fc.weight"]).fc.weight, expected)
 
 
-def test_values_that_depend_on_others_are_an_error() -> None:
-    with pytest.raises(PredictionError, match="initial values of start from those of predicted parameters"):
-        Blueprint(Derived).with_values(["layer.bias"])
+@pytest.mark.parametrize("kind", ["Derived", "Steals"])
+def test_values_that_depend_on_others_are_an_error(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lean, "WHOLE_IF_NEED_BE", -1)
+    with pytest.raises(PredictionError, match=f"{kind} is too large to be built whole, and it cannot be built without"):
+        Blueprint(globals()[kind]).with_values(["layer.bias"])
 
 
 def test_networks_that_are_another_each_time_are_an_error() -> None:
@@ -184,3 +186,40 @@ def test_no_hook_remains() -> None:
     with pytest.raises(ZeroDivisionError):
         Blueprint(lambda: nn.Linear(2, 1 // 0))
     assert not nn.Linear(2, 2).weight.is_meta
+
+
+class Follows(nn.Module):
+    """Computes a table where a parameter is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+        self.register_buffer("table", torch.empty(4))
+        self.table.copy_(torch.arange(4, device=self.layer.weight.device))
+
+
+class Steals(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+        self.register_buffer("start", torch.zeros(4, 4))
+        self.start.copy_(self.layer.weight.detach())
+
+
+def test_tables_made_where_a_parameter_is() -> None:
+    blueprint = Blueprint(Follows)
+    assert all_meta(blueprint.skeleton)
+    some = blueprint.with_values(["layer.bias"])
+    assert torch.equal(some.table, torch.arange(4.0))
+    assert some.layer.weight.is_meta
+    swin = Blueprint(lambda: timm.create_model("swinv2_tiny_window8_256", depths=(1, 1, 1, 1)))
+    some = swin.with_values(["norm.weight"])
+    whole = timm.create_model("swinv2_tiny_window8_256", depths=(1, 1, 1, 1))
+    assert dict(some.named_buffers()).keys() == dict(whole.named_buffers()).keys()
+    assert all(torch.equal(buffer, whole.get_buffer(name)) for name, buffer in some.named_buffers())
+
+
+@pytest.mark.parametrize("kind", [Derived, Steals])
+def test_networks_that_can_only_be_built_whole(kind: type[nn.Module]) -> None:
+    some = Blueprint(kind).with_values(["layer.bias"])
+    assert torch.equal(some.start, some.layer.weight)
