@@ -172,7 +172,14 @@ BLOCKS: dict[str, dict[str, Additions]] = {
     "tresnet": {"BasicBlock": 1, "Bottleneck": 1},
     "twins": {"Block": 2, "PosConv": lambda m: int(m.stride == 1)},
     "visformer": {"Block": lambda m: 1 + (m.attn is not None)},
-    "vision_transformer": {"Block": 2, "ParallelScalingBlock": 2},
+    "vision_transformer": {
+        "Block": 2,
+        "DiffParallelScalingBlock": 1,
+        "ParallelScalingBlock": 2,
+        # of the parallel branches, then to the data; twice
+        "ParallelThingsBlock": 4,
+        "ResPostBlock": 2,
+    },
     "vision_transformer_relpos": {"RelPosBlock": 2},
     "vision_transformer_sam": {"Block": 2},
     "vitamin": {"MbConvLNBlock": 1},

@@ -18,6 +18,7 @@ from odd_networks import ODD
 from operation_counts import ATTENTION, GATES, PRODUCTS, SEVERAL, operations
 from parameter_counts import LAYERS, OWN, RIDER, parameter_kinds
 from residual_counts import BLOCKS, PARTS, additions
+from timm.layers import create_attn
 from torch import nn
 
 from ghn_init.graph import ArchGraph, trace
@@ -29,6 +30,7 @@ TIMM = [model for _, model in FAMILIES]
 ZOO = [("timm", name) for name in TIMM] + [("torchvision", name) for name in TORCHVISION.split()]
 #: Nodes that the module tree does not tell: joins, pooling, and norms without weights.
 WITHOUT_PARAMETERS = {"input", "sum", "concat", "max_pool", "avg_pool", "glob_avg", "ln", "bn"}
+OPERATIONS = ("msa", "cse", "mul")
 #: Nodes that are made of parameters alone, which nothing feeds.
 TABLES = {"token", "pos_enc", "rel_pos", "embedding"}
 
@@ -122,6 +124,22 @@ def test_graph_is_sound(zoo, name):
     assert len(named) == len(set(named))
     assert sorted([*named, *graph.left_out]) == sorted(kinds)
     assert all(graph.left_out.values())
+
+
+@pytest.mark.parametrize(
+    "layer", ["se", "ese", "eca", "ceca", "gc", "gca", "sk", "splat", "nl", "lambda", "bottleneck", "halo"]
+)
+def test_timms_attention_layers_between_convolutions(layer):
+    settings = {"lambda": {"feat_size": (16, 16)}, "bottleneck": {"feat_size": (16, 16)}, "halo": {"block_size": 8}}
+    with torch.device("meta"):
+        attention = create_attn(layer, 32, **settings.get(layer, {}))
+        network = nn.Sequential(nn.Conv2d(3, 32, 3, padding=1), attention, nn.Conv2d(32, 8, 1))
+    graph = trace(network, example_inputs=torch.zeros(2, 3, 16, 16))
+    expected = operations(network)
+    assert sum(expected.values()) == 1
+    assert {kind: graph.counts()[kind] for kind in OPERATIONS} == {kind: expected[kind] for kind in OPERATIONS}
+    assert found_kinds(graph) == parameter_kinds(network)
+    assert not unsound(graph)
 
 
 @pytest.mark.parametrize("given", [True, False], ids=["given", "guessed"])
