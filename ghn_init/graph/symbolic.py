@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import fx, nn
 from torch.fx.proxy import ParameterProxy
 
@@ -22,9 +23,10 @@ class OpaqueModuleError(RuntimeError):
 class SymbolicTracer(fx.Tracer):
     """A `torch.fx` tracer whose leaves are the layers that have rules.
 
-    It differs from its parent where networks are large (parameters are found by identity, not by a search through all
-    names; no call stack is kept for each node; code is not taken apart anew for each unpacking) and where users would
-    trip: arguments with defaults keep them, and a parameter's shape is known.
+    It differs from its parent where networks are large (parameters and buffers are found by identity, not by a search
+    through all names; no call stack is kept for each node; code is not taken apart anew for each unpacking) and where
+    users would trip: arguments with defaults keep them, a parameter's shape is known, and the module gets no attributes
+    for the tensors that its code makes.
     """
 
     def __init__(self) -> None:
@@ -32,6 +34,7 @@ class SymbolicTracer(fx.Tracer):
         self._untraceable = untraceable_modules()
         self._module_paths: dict[int, str] = {}
         self._parameter_names: dict[int, str] = {}
+        self._buffer_names: dict[int, str] = {}
         self._leaf: dict[int, bool] = {}
         #: Paths of the modules being traced, outermost first: after an error, where it happened.
         self.path: list[str] = []
@@ -41,6 +44,7 @@ class SymbolicTracer(fx.Tracer):
         assert isinstance(root, nn.Module)
         self._module_paths = {id(module): path for path, module in root.named_modules()}
         self._parameter_names = {id(parameter): name for name, parameter in root.named_parameters()}
+        self._buffer_names = {id(buffer): name for name, buffer in root.named_buffers()}
         self.path = []
         return super().trace(root, concrete_args)
 
@@ -106,6 +110,11 @@ class SymbolicTracer(fx.Tracer):
             name = self._parameter_names.get(id(a))
             if name is not None:
                 return self.create_node("get_attr", name, (), {})
+        elif isinstance(a, torch.Tensor):
+            name = self._buffer_names.get(id(a)) or self.tensor_attrs.get(a)
+            if name is None:
+                name = self.tensor_attrs[a] = f"_tensor_constant{len(self.tensor_attrs)}"
+            return self.create_node("get_attr", name, (), {})
         if type(a) in (tuple, list) and all(isinstance(item, _PLAIN) for item in a):
             return type(a)(item.node if isinstance(item, fx.Proxy) else item for item in a)
         return super().create_arg(a)
