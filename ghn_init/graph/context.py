@@ -90,7 +90,7 @@ def _product(build: NodeBuilder, parameters: Mapping[str, nn.Parameter], node: f
         return Value(frozenset({index}))
     if squeezed is not None or _is_rescaled(data):
         return dataclasses.replace(through(inputs), normalised=True, statistic=False)
-    if any(value.softmax or value.attended is not None for value in data):
+    if any(value.attended is not None for value in data):
         return _attention(build, node, data)
     one, other = data
     if min(len(value.feeds - {INPUT}) for value in data) == 0 or (one.feeds == other.feeds and one.part == other.part):
@@ -138,7 +138,8 @@ def _matrix_product(
 def _attention(build: NodeBuilder, node: fx.Node, data: list[Value]) -> Value:
     """Data weighted by other data. Without scores of query and key it may be the first half of linear attention."""
     for value in data:
-        for part in value.score_sums | ({value.attended} if value.attended is not None else set()):
+        halves = (value.attended, value.gated if value.softmax else None)
+        for part in (*value.score_sums, *(half for half in halves if half is not None)):
             build.nodes[part].part_of_other = True
     index = build.add("msa", union(data), source=node.name)
     if index is None:
@@ -180,11 +181,14 @@ def _item(build: NodeBuilder, parameters: Mapping[str, nn.Parameter], node: fx.N
     whole, *indices = inputs
     if whole.feeds:
         return dataclasses.replace(whole, part=f"{whole.part}{node.args[1:]}")
-    if not whole.params or not _has_tensor(node.args[1:]):
-        return dataclasses.replace(whole, part=str(node.args[1:])) if whole.params else whole
+    if not whole.params:
+        return whole
     chosen = union(indices)
-    if not chosen:
+    if not chosen and _has_tensor(node.args[1:]):
         return dataclasses.replace(whole, looked_up=True)
+    matrices = any(parameters[name].dim() > 2 for name in whole.params)  # one for each expert, say
+    if not chosen or matrices:
+        return dataclasses.replace(whole, part=str(node.args[1:]))
     found = [build.add("embedding", chosen, param=name, source=node.name) for name in whole.params]
     return Value(frozenset(index for index in found if index is not None))
 
