@@ -148,6 +148,13 @@ def _attention(build: NodeBuilder, node: fx.Node, data: list[Value]) -> Value:
     return Value(frozenset({index}), attended=None if whole else index, pooled=None if whole else index)
 
 
+def _grouped_matrix_product(
+    build: NodeBuilder, parameters: Mapping[str, nn.Parameter], node: fx.Node, inputs: list[Value]
+) -> Value:
+    """What follows the two factors says where the groups end."""
+    return _matrix_product(build, parameters, node, inputs[:2])
+
+
 def _sum_with_matrix_product(
     build: NodeBuilder, parameters: Mapping[str, nn.Parameter], node: fx.Node, inputs: list[Value]
 ) -> Value:
@@ -240,6 +247,7 @@ MEANINGS: dict[str, Meaning] = {
     "div": _quotient,
     "matmul": _matrix_product,
     "einsum": _matrix_product,
+    "grouped_mm": _grouped_matrix_product,
     "baddbmm": _sum_with_matrix_product,
     "addmm": _sum_with_matrix_product,
     "addcmul": _sum_with_product,
