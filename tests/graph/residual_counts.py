@@ -180,7 +180,7 @@ BLOCKS: dict[str, dict[str, Additions]] = {
         "ParallelThingsBlock": 4,
         "ResPostBlock": 2,
     },
-    "vision_transformer_relpos": {"RelPosBlock": 2},
+    "vision_transformer_relpos": {"RelPosBlock": 2, "ResPostRelPosBlock": 2},
     "vision_transformer_sam": {"Block": 2},
     "vitamin": {"MbConvLNBlock": 1},
     # the auxiliary head's scores are added to the class token's
