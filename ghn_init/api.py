@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 import warnings
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, overload
 import torch
 from torch import nn
 
+from ghn_init.calibration.state import restored_on_error
 from ghn_init.checkpoints import DEFAULT, load
 from ghn_init.errors import PredictionError
 from ghn_init.graph import trace
@@ -91,9 +93,13 @@ def apply(
     if len(modules) > 1:  # an error with one of them leaves all as they were
         for prediction in predictions:
             prediction.check()
-    for prediction in predictions:
-        prediction.load_into(calibrate=calibrate)
-        logger.info("%s", prediction.report)
+    with contextlib.ExitStack() as undo:
+        if len(modules) > 1 and calibrate is not False and calibrate is not None:
+            for one, prediction in zip(modules, predictions, strict=True):
+                undo.enter_context(restored_on_error(one, prediction.names))
+        for prediction in predictions:
+            prediction.load_into(calibrate=calibrate)
+            logger.info("%s", prediction.report)
     return module if isinstance(module, nn.Module) else list(module)
 
 

@@ -84,6 +84,19 @@ def test_after_an_error_the_module_is_as_it_was():
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
+def test_after_an_error_with_one_of_a_list_all_are_as_they_were():
+    class Strict(Plain):
+        def forward(self, x):
+            return super().forward(x) if len(x) < 8 else x.view(-1, 5)
+
+    models = [Plain(), Strict()]
+    before = [{name: value.clone() for name, value in model.state_dict().items()} for model in models]
+    with pytest.raises(ghn_init.CalibrationError):
+        ghn_init.apply(models, calibrate=torch.randn(8, 24))
+    for model, values in zip(models, before, strict=True):
+        assert all(torch.equal(value, values[name]) for name, value in model.state_dict().items())
+
+
 def test_the_same_bits_each_time_and_buffers_untouched():
     first, second = (timm.create_model("test_resnet", num_classes=10) for _ in range(2))
     second.load_state_dict(first.state_dict())
