@@ -61,7 +61,7 @@ def main() -> int:
             progress.update(bar, advance=1, description=f"{zoo}:{name}", bad=f"[red]{bad} bad[/red]" if bad else "")
     records = [known[task] for zoo in ZOOS for task in sorted(known) if task[0] == zoo]
     write_csv(records, args.out.with_suffix(".csv"))
-    write_summary(records, args.summary or args.out.with_suffix(".md"))
+    write_summary(records, args.summary or args.out.with_suffix(".md"), args.note)
     failed = [known[task] for task in wanted if "error" in known[task] or below_bar(known[task])]
     console.print(f"{len(wanted)} networks, {len(failed)} of them failed or below the bar; see {args.out}")
     return 1 if failed else 0
@@ -76,6 +76,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--retry", action="store_true", help="run again what failed or is below 99 %%")
     parser.add_argument("--out", type=Path, default=Path("zoo.jsonl"), help="lines of JSON (default: %(default)s)")
     parser.add_argument("--summary", type=Path, help="the summary's file (default: --out with suffix .md)")
+    parser.add_argument("--note", default="", help="a sentence on the conditions, for the summary")
     return parser.parse_args()
 
 

@@ -35,14 +35,15 @@ def write_csv(records: list[Record], path: Path) -> None:
             writer.writerow(record | lists | {"left_alone": " ".join(record.get("left_alone", {}))})
 
 
-def write_summary(records: list[Record], path: Path) -> None:
+def write_summary(records: list[Record], path: Path, note: str = "") -> None:
     """Totals, then a table for each zoo with a line for each family."""
     lines = ["# Every model of the zoo", "", _INTRODUCTION, ""]
     by_zoo: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         by_zoo[record["zoo"]].append(record)
     lines += _table(_TOTALS, (_total(zoo, rows) for zoo, rows in by_zoo.items()))
-    lines += ["", f"Measured with one thread per process on {platform.machine()}, {_versions()}.", ""]
+    measured = f"Measured with one thread per process on {platform.machine()}, {_versions()}. {note}"
+    lines += ["", measured.strip(), ""]
     lines += _failures(records)
     lines += ["## Parameters left alone, by reason", ""]
     lines += _table(("reason", "networks", "parameters", "such as"), _by_reason(records))
