@@ -169,6 +169,7 @@ for _shifted_window_attention, _last in (
             *_last,
         ),
     )
+register(mvitv2.reshape_pre_pool, arguments=("x", "feat_size"), stream=("x",))  # sizes are no data
 register(
     mvitv2.cal_rel_pos_type,
     (NodeRule("rel_pos", "rel_pos_h"), NodeRule("rel_pos", "rel_pos_w")),
