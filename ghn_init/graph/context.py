@@ -114,7 +114,11 @@ def _quotient(build: NodeBuilder, parameters: Mapping[str, nn.Parameter], node: 
 def _difference(
     build: NodeBuilder, parameters: Mapping[str, nn.Parameter], node: fx.Node, inputs: list[Value]
 ) -> Value:
-    _absorb_pooling(build, [value for value in inputs if value.feeds])
+    """Data less its own mean is that data still."""
+    data = [value for value in inputs if value.feeds]
+    mean = _absorb_pooling(build, data)
+    if mean is not None and mean.feeds == {mean.pooled}:
+        return next(value for value in data if value is not mean)
     return through(inputs)
 
 

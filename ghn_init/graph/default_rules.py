@@ -97,6 +97,7 @@ register(
         NodeRule("conv", "v_proj_weight"),
     ),
     NodeRule("bias", "in_proj_bias"),
+    (NodeRule("token", "bias_k"), NodeRule("token", "bias_v")),
     NodeRule("msa"),
     *weighted("conv", "out_proj.weight", "out_proj.bias"),
 )

@@ -9,13 +9,19 @@ from timm.layers import get_notrace_functions, get_notrace_modules
 from torch import nn
 
 from ghn_init.graph import default_rules  # noqa: F401  (fills the table)
-from ghn_init.graph.rules import rule_for_module
+from ghn_init.graph.rules import has_rule, rule_for_module
 
 
 def is_leaf(module: nn.Module) -> bool:
-    """Whether a rule turns the module into nodes, or it is a layer of torch itself without parts of its own."""
+    """Whether a rule turns the module into nodes, or it is a layer of torch itself without parts of its own.
+
+    A layer whose parameters are not those of its rule is none: hooks may make the weights from them, as the older
+    `torch.nn.utils.weight_norm` does, and the trace shows how.
+    """
     if rule_for_module(module) is not None:
         return True
+    if has_rule(type(module)):
+        return False
     return type(module).__module__.startswith("torch.nn") and not module._modules and not _is_container(module)
 
 

@@ -5,8 +5,8 @@
 | addition     | one number a channel       | "bias", or the offset of the norm just before |
 |              | attention scores           | "rel_pos"     |
 |              | anything else              | "pos_enc"     |
-| product      | normalised data            | the norm, "ln" |
-|              | one number a channel       | "layer_scale" |
+| product      | normalised data, one number a channel | the norm, "ln" |
+|              | other data, or one number for all | "layer_scale" |
 | concatenation, or as the data itself |    | "token"       |
 | matrix product | entries of it chosen by place | "rel_pos"  |
 |              | the whole                  | "conv"        |
@@ -66,7 +66,7 @@ def multiplied(
         return inputs
     (value,) = data
     for name in factors:
-        if value.normalised:
+        if value.normalised and parameters[name].numel() > 1:  # one number is a temperature
             index = build.add("ln", value.feeds, param=name, source=source)
             assert index is not None
             value = Value(frozenset({index}), normed=index)

@@ -188,11 +188,17 @@ def all_rules() -> list[tuple[type[nn.Module] | Callable[..., Any] | str, Rule]]
 
 def rule_for_module(module: nn.Module) -> Rule | None:
     """The rule of the module's class, or of its nearest ancestor that has one, if it covers all parameters."""
-    for cls in type(module).__mro__:
-        rule = _MODULE_RULES.get(cls)
-        if rule is not None:
-            return rule if rule.covers(module) else None
-    return None
+    rule = _rule_for_class(type(module))
+    return rule if rule is not None and rule.covers(module) else None
+
+
+def has_rule(cls: type[nn.Module]) -> bool:
+    """Whether a module class, or an ancestor of it, has a rule."""
+    return _rule_for_class(cls) is not None
+
+
+def _rule_for_class(cls: type[nn.Module]) -> Rule | None:
+    return next((_MODULE_RULES[base] for base in cls.__mro__ if base in _MODULE_RULES), None)
 
 
 def rule_for_op(op: str | Callable[..., Any]) -> Rule | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import fx, nn
+from torch.nn.parameter import is_lazy
 
 from ghn_init.errors import TraceError
 from ghn_init.graph.abstract import Abstraction
@@ -45,6 +46,9 @@ def trace(module: nn.Module, *, example_inputs: Any = None) -> ArchGraph:
         TraceError: the module could not be traced; it names the module and the line where.
     """
     parameters = dict(module.named_parameters(remove_duplicate=False))
+    lazy = [name for name, parameter in parameters.items() if is_lazy(parameter)]
+    if lazy:
+        raise TraceError(f"{lazy[0]} of {type(module).__name__} has no shape yet (a lazy layer): call the module once")
     with _LOCK, _without_fast_paths():
         graph = _trace_in_mode(module, parameters, False, example_inputs)
         if _UNUSED in graph.left_out.values():

@@ -332,3 +332,80 @@ def test_operations_in_place_change_what_comes_after():
     graph = trace(InPlace())
     assert graph.counts()["sum"] == 1
     assert not graph.left_out
+
+
+class SpelledNorm(nn.Module):
+    def __init__(self, spelling):
+        super().__init__()
+        self.before, self.after, self.spelling = nn.Linear(8, 8), nn.Linear(8, 8), spelling
+        self.gain, self.offset = nn.Parameter(torch.ones(8)), nn.Parameter(torch.zeros(8))
+
+    def forward(self, x):
+        return self.after(self.spelling(self.before(x)) * self.gain + self.offset)
+
+
+def centred(x):
+    return x - x.mean(-1, keepdim=True)
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        lambda x: centred(x) / (x.std(-1, keepdim=True) + 1e-6),
+        lambda x: centred(x) * torch.rsqrt(x.var(-1, keepdim=True) + 1e-6),
+        lambda x: centred(x) / torch.sqrt(centred(x).pow(2).mean(-1, keepdim=True) + 1e-6),
+        lambda x: x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-6),
+    ],
+)
+def test_norms_spelled_out(spelling):
+    nodes = [(node.type, node.param, node.rider) for node in trace(SpelledNorm(spelling)).nodes]
+    assert nodes[3:-2] == [("ln", "gain", "offset")]
+
+
+def test_a_temperature_of_normalised_data_is_no_norm():
+    class Contrast(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.features, self.classes = nn.Linear(8, 4), nn.Parameter(torch.randn(10, 4))
+            self.logit_scale = nn.Parameter(torch.tensor(2.6))
+
+        def forward(self, x):
+            x = self.features(x)
+            return self.logit_scale.exp() * (x / x.norm(dim=-1, keepdim=True)) @ self.classes.t()
+
+    assert {node.param: node.type for node in trace(Contrast()).nodes}["logit_scale"] == "layer_scale"
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")
+def test_weights_that_hooks_make():
+    layers = [nn.utils.weight_norm(nn.Conv2d(3, 4, 3)), nn.utils.spectral_norm(nn.Conv2d(4, 4, 3)), nn.BatchNorm2d(4)]
+    graph = trace(nn.Sequential(*layers))
+    assert [(node.type, node.param) for node in graph.nodes] == [
+        ("input", None),
+        ("conv", "0.weight_v"),
+        ("layer_scale", "0.weight_g"),
+        ("bias", "0.bias"),
+        ("conv", "1.weight_orig"),
+        ("bias", "1.bias"),
+        ("bn", "2.weight"),
+    ]
+    assert not graph.left_out
+
+
+def test_attention_with_biases_among_keys_and_values():
+    class Residual(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.attention = nn.MultiheadAttention(8, 2, add_bias_kv=True)
+
+        def forward(self, x):
+            return x + self.attention(x, x, x)[0]
+
+    graph = trace(Residual())
+    assert not graph.left_out
+    assert [node.type for node in graph.nodes] == ["input", "conv", "bias", "token", "token", "msa", "conv", "bias"]
+
+
+def test_lazy_layers_are_refused():
+    with pytest.raises(TraceError, match=r"1\.weight of Sequential has no shape yet"):
+        trace(nn.Sequential(nn.Linear(4, 4), nn.LazyLinear(4)))
