@@ -77,7 +77,7 @@ def apply(
         seed: seed of the noise.
         head: whether to predict the classifier head: None if its number of classes is the checkpoint's, True in any
             case (another number of classes is tiled like any weight), False never.
-        exclude: patterns (as in `fnmatch`) of names of parameters to leave alone.
+        exclude: patterns (as in `fnmatch`) of names of parameters to leave alone, or one of them.
         example_inputs: see `ghn_init.trace`.
         calibrate: whether to rescale the predicted weights, layer by layer, to outputs of unit variance: True on
             random numbers, or a batch or a loader to do it on; see `ghn_init.calibrate`.

@@ -60,8 +60,9 @@ class Prediction:
         self._plan = plan if plan is not None else ghn.plan(as_asked(graph, ghn, head), head=head is not False)
         parameters = dict(module.named_parameters())
         left_alone = dict(graph.left_out) | dict(self._plan.left_out)
+        patterns = (exclude,) if isinstance(exclude, str) else exclude
         for name in self._plan.names:
-            if any(fnmatch.fnmatchcase(name, pattern) for pattern in exclude):
+            if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns):
                 left_alone[name] = "excluded"
             elif not parameters[name].is_floating_point():
                 left_alone[name] = f"dtype {parameters[name].dtype} is not a floating-point one"
@@ -251,6 +252,8 @@ class Prediction:
                 problems.append(f"{name} has shape {tuple(parameter.shape)}, predicted is {tuple(shape)}")
             elif parameter.is_meta:
                 problems.append(f"{name} is on the meta device, call module.to_empty(device=...) first")
+            elif _overlaps(parameter):
+                problems.append(f"{name} has elements that share memory (an expanded tensor), clone it first")
             elif not parameter.is_floating_point():
                 problems.append(f"{name} has dtype {parameter.dtype}, which is not a floating-point one")
             elif not self._fits(name, parameter.dtype):
@@ -271,6 +274,11 @@ class Prediction:
 
     def __str__(self) -> str:
         return str(self.report)
+
+
+def _overlaps(tensor: Tensor) -> bool:
+    """Whether several elements are one in memory, as in `Tensor.expand`, so that nothing can be written."""
+    return any(size > 1 and stride == 0 for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
 
 
 def as_asked(graph: ArchGraph, ghn: GHN, head: bool | None) -> ArchGraph:

@@ -188,6 +188,10 @@ def test_excluded_parameters_are_left_alone(ghn):
     assert changed == {"0.weight", "0.bias", "1.weight", "1.bias", "6.weight", "6.bias"}
 
 
+def test_one_pattern_excludes_like_a_list_of_it(ghn):
+    assert "3.weight" not in ghn_init.predict(network(), ghn, exclude="3.weight")
+
+
 def test_predict_writes_nothing_and_load_into_writes_what_it_shows(ghn):
     model = network()
     before = snapshot(model)
@@ -229,6 +233,15 @@ def test_a_module_that_does_not_fit_is_refused_before_anything_is_written(ghn):
         prediction.load_into(other)
     before.pop("6.weight"), before.pop("6.bias")
     assert same(before, snapshot(other))
+
+
+def test_an_expanded_parameter_is_refused_before_anything_is_written(ghn):
+    model = network()
+    model[6].bias = nn.Parameter(torch.zeros(1).expand(10))
+    before = snapshot(model)
+    with pytest.raises(PredictionError, match=r"6\.bias has elements that share memory"):
+        ghn_init.apply(model, ghn)
+    assert same(before, snapshot(model))
 
 
 def test_weights_out_of_range_are_refused(ghn):
