@@ -7,6 +7,7 @@ import enum
 import functools
 import hashlib
 import types
+import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -46,6 +47,7 @@ class Description:
         self.objects: list[object] = []
         self._numbers: dict[int, int] = {}
         self._alive: list[object] = []
+        self._classes: dict[type, int] = {}
         self._no_values: set[int] = set()
         self._kinds: dict[tuple[torch.dtype, torch.device], str] = {}
 
@@ -92,23 +94,26 @@ class Description:
 
     def put_class(self, cls: type) -> None:
         """Describes a class with all that it and its ancestors define, so that a replaced method shows."""
-        number = self._numbers.get(id(cls))
+        number = self._classes.get(cls)
         if number is not None:
             self.words.append(["class", number])
             return
         for base in cls.__mro__:
-            number = self._numbers.setdefault(id(base), len(self._numbers))
+            known = len(self._classes)
+            number = self._classes.setdefault(base, known)
             self.words.append(["class", number])
-            if number < len(self._alive):
+            if number < known:
                 continue
-            self._alive.append(base)
             self.objects.append(base)
             if base is object:
                 continue
             for name, value in list(vars(base).items()):
                 if name in _NO_BEHAVIOUR or (base is nn.Module and name in _PATCHED_BY_TRACES):
                     continue
-                if hasattr(value, "__get__") or isinstance(value, type):
+                if type(value) is types.FunctionType and value.__closure__:
+                    self.words.append(name)
+                    self.put(value)
+                elif hasattr(value, "__get__") or isinstance(value, type):
                     self.words.append(name)
                     self.objects.append(value)
                 elif not name.startswith("__"):
@@ -183,6 +188,16 @@ class Description:
     def _partial(self, value: functools.partial[Any]) -> None:
         self._items("partial", (value.func, value.args, value.keywords))
 
+    def _lru_cache(self, value: functools._lru_cache_wrapper[Any]) -> None:
+        """Not what it keeps: results follow from the function."""
+        self._items("lru_cache", (value.__wrapped__, value.__dict__))
+
+    def _reference(self, value: weakref.ReferenceType[Any]) -> None:
+        """Recurrent layers refer so to their weights; of what may be gone by the next call nothing is certain."""
+        if not isinstance(value(), Tensor):
+            raise NoDescriptionError("a weak reference")
+        self._items("reference", (value(),))
+
     def _slice(self, value: slice) -> None:
         self._items("slice", (value.start, value.stop, value.step))
 
@@ -221,6 +236,8 @@ _WRITERS: dict[type, Callable[[Any, Any], None]] = {
     types.MethodType: Description._method,
     types.BuiltinFunctionType: Description._builtin,
     functools.partial: Description._partial,
+    weakref.ReferenceType: Description._reference,
+    type(functools.lru_cache(len)): Description._lru_cache,
     **dict.fromkeys((torch.dtype, torch.device, torch.layout, torch.memory_format), Description._by_name),
     **dict.fromkeys((type(...), type(NotImplemented), types.CodeType), Description._itself),
     **dict.fromkeys((type(torch.Tensor.add), type(int.__add__), type(torch.Tensor.shape)), Description._itself),
