@@ -145,6 +145,8 @@ class Abstraction:
         label = op if isinstance(op, str) else getattr(op, "__name__", str(op))
         also = {name: self._values[a] for name, a in arguments.items() if isinstance(a, fx.Node)}
         stream = [roles.as_data(self._build, label, value) for value in stream]
+        made = [also[rule.param] for rule in rule.node_rules(arguments) if rule.param in also]
+        stream += [value for value in made if value.feeds]  # weights that the network makes from data
         return self._apply_rule(rule, arguments, stream, parameters_of, also, label)
 
     def _apply_rule(

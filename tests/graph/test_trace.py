@@ -409,3 +409,18 @@ def test_attention_with_biases_among_keys_and_values():
 def test_lazy_layers_are_refused():
     with pytest.raises(TraceError, match=r"1\.weight of Sequential has no shape yet"):
         trace(nn.Sequential(nn.Linear(4, 4), nn.LazyLinear(4)))
+
+
+def test_weights_that_the_network_makes_feed_their_layer():
+    class Hyper(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.maker, self.bias = nn.Linear(3, 8), nn.Parameter(torch.zeros(2))
+
+        def forward(self, x, about):
+            return F.linear(x, self.maker(about).view(2, 4), self.bias)
+
+    graph = trace(Hyper(), example_inputs=(torch.randn(5, 4), torch.randn(1, 3)))
+    assert [node.param for node in graph.nodes] == [None, "maker.weight", "maker.bias", "bias"]
+    assert (2, 3) in graph.edges
+    assert not graph.left_out
