@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ghn_init.calibration import calibrate as calibrate_module
+from ghn_init.calibration.batches import is_wanted
 from ghn_init.calibration.state import restored_on_error
 from ghn_init.contents import Contents
 from ghn_init.errors import PredictionError
@@ -143,7 +144,7 @@ class Prediction:
         module = self._module if module is None else module
         started = time.perf_counter()
         destinations = self._destinations(module)
-        wanted = calibrate is not None and calibrate is not False
+        wanted = is_wanted(calibrate)
         factors, self._factors = self._factors, {} if wanted else self._factors
         try:
             with restored_on_error(module, self._names) if wanted else contextlib.nullcontext():
@@ -151,7 +152,7 @@ class Prediction:
                     self._write(destinations)
                 self.report.seconds["write"] = time.perf_counter() - started
                 if wanted:
-                    self._calibrate(module, None if calibrate is True else calibrate)
+                    self._calibrate(module, None if isinstance(calibrate, (bool, int)) else calibrate)
         except BaseException:
             self._factors = factors
             raise

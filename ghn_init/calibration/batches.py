@@ -58,7 +58,7 @@ def batches(
             "call module.to_empty(device=...) and write its weights first"
         )
     if batch is not None:
-        yield _of(module, _given(module, _first(batch)), "given")
+        yield _of(module, _given(module, first_batch(batch)), "given")
         return
     found = False
     for shapes in candidate_inputs(module, example_inputs):
@@ -79,7 +79,17 @@ def arguments_of(module: nn.Module, item: Any, device: torch.device | str | None
     return _of(module, _given(module, item), "given", device).arguments
 
 
-def _first(batch: Any) -> Any:
+def is_wanted(calibrate: Any) -> bool:
+    """Whether what was given for `calibrate=` asks for it: True or a batch, not None, False or 0."""
+    return calibrate is not None and (bool(calibrate) if isinstance(calibrate, (bool, int)) else True)
+
+
+def first_batch(batch: Any) -> Any:
+    """The batch itself, or the first of a loader.
+
+    Raises:
+        CalibrationError: the loader is empty, or it is neither.
+    """
     if isinstance(batch, (Tensor, tuple, Mapping)) or (
         isinstance(batch, list) and batch and isinstance(batch[0], Tensor)
     ):

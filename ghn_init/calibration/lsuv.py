@@ -21,6 +21,8 @@ variance, with a forward pass for each. Here the weights are predicted; what is 
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Collection, Iterable
 from typing import Any
 
@@ -34,6 +36,8 @@ from ghn_init.calibration.report import CalibrationReport, Rescaled
 from ghn_init.calibration.running import on_first_that_fits
 from ghn_init.calibration.scales import EXPLODING, VANISHING
 from ghn_init.calibration.state import measuring
+
+logger = logging.getLogger(__name__)
 
 #: More runs than any network needs whose weights are used where they were calibrated.
 _MOST_RUNS = 6
@@ -52,10 +56,10 @@ def calibrate(
 ) -> CalibrationReport:
     """Rescales weights in place so that each layer's output has the standard deviation `target`.
 
-    Takes three forward passes for most networks: one to see the scales as they are, one that finds the factors, one
-    that checks them. The network runs without dropout, batch norms normalise by the batch. The same module, batch and
-    seed give the same bits. Buffers, modes, `requires_grad`, dtypes and the identity of parameters are not touched, and
-    on an error the module is as it was.
+    Takes four forward passes for most networks: one to see the scales as they are, one that finds the factors, one that
+    checks them, and one with the weights as written, whose scales are those of the report. The network runs without
+    dropout, batch norms normalise by the batch. The same module, batch and seed give the same bits. Buffers, modes,
+    `requires_grad`, dtypes and the identity of parameters are not touched, and on an error the module is as it was.
 
     Args:
         module: any module with its parameters in memory.
@@ -82,7 +86,13 @@ def calibrate(
     candidates = batches(module, batch, example_inputs=example_inputs, seed=seed)
     factors: dict[str, float] = {}
 
-    def run(tried: Batch, *, adjust: Collection[str] = (), kernels: Collection[str] = ()) -> ProductRun:
+    def run(
+        tried: Batch,
+        factors: dict[str, float] = factors,
+        *,
+        adjust: Collection[str] = (),
+        kernels: Collection[str] = (),
+    ) -> ProductRun:
         products = ProductRun(module, factors, adjust=adjust, kernels=kernels, target=target, tolerance=tolerance)
         with measuring(module, seed=seed), torch.inference_mode(False), torch.no_grad(), products:
             module(**tried.arguments)
@@ -96,11 +106,15 @@ def calibrate(
         last = run(chosen, adjust=adjust, kernels=first.kernels)
         runs += 1
     _write(parameters, factors)
+    if factors:  # what came of it, with the weights as they are now
+        written, runs = run(chosen, {}, kernels=first.kernels), runs + 1
+    else:
+        written = last
     weights = tuple(
         Rescaled(
             name,
             before=scale,
-            after=target if name in last.changed else last.scales[name],
+            after=written.scales.get(name, math.nan),
             factor=factors.get(name, 1.0),
             reason=""
             if name in factors
@@ -108,10 +122,30 @@ def calibrate(
         )
         for name, scale in first.scales.items()
     )
+    missed = [weight.name for weight in weights if weight.factor != 1 and not _near(weight.after, target, tolerance)]
+    if missed:
+        logger.warning(
+            "%d weights of %s missed their scale, such as %s: the network uses them in another way as well",
+            len(missed),
+            type(module).__name__,
+            missed[0],
+        )
     return CalibrationReport(type(module).__name__, chosen.source, target, tolerance, ran, runs, weights)
 
 
+def _near(scale: float, target: float, tolerance: float) -> bool:
+    """Whether a scale is as near to the target as rounding in half precision allows."""
+    return abs(scale / target - 1) <= 2 * tolerance
+
+
 def _adjustable(module: nn.Module, parameters: dict[str, nn.Parameter], names: Iterable[str] | None) -> set[str]:
+    recurrent = {
+        id(parameter)
+        for part in module.modules()
+        if isinstance(part, (nn.RNNBase, nn.RNNCellBase))
+        for parameter in part.parameters(recurse=False)
+    }
+    parameters = {name: parameter for name, parameter in parameters.items() if id(parameter) not in recurrent}
     if names is None:
         return {name for name, parameter in parameters.items() if parameter.requires_grad}
     first = {id(parameter): name for name, parameter in parameters.items()}
@@ -120,7 +154,7 @@ def _adjustable(module: nn.Module, parameters: dict[str, nn.Parameter], names: I
     unknown = sorted(wanted - every.keys())
     if unknown:
         raise ValueError(f"{type(module).__name__} has no parameters named {', '.join(unknown[:3])}")
-    return {first[id(every[name])] for name in wanted}
+    return {first[id(every[name])] for name in wanted if id(every[name]) in first}
 
 
 def _reason(*, scale: float, ran: bool, fixed: bool) -> str:

@@ -38,13 +38,13 @@ class Product:
 
 
 #: What linear layers, convolutions, matrix products, einsums and attention layers come down to, whoever calls them.
+#: Not `mv`: spectral norms apply it to a weight and a vector of their own, and a batch is never a vector.
 PRODUCTS: Mapping[Any, Product] = {
     _ATEN.convolution.default: Product((1,), 2, lambda x, w, b, *rest: _ATEN.convolution.default(x, w, None, *rest), 1),
     _ATEN.addmm.default: Product((2, 1), 0, lambda b, x, w: _ATEN.mm.default(x, w)),
     _ATEN.baddbmm.default: Product((2, 1), 0, lambda b, x, w: _ATEN.bmm.default(x, w)),
     _ATEN.mm.default: Product((1, 0)),
     _ATEN.bmm.default: Product((1, 0)),
-    _ATEN.mv.default: Product((0, 1)),
 }
 #: Operations that take a kernel, and its place: one that is a product itself makes no activations but a layer.
 KERNELS: Mapping[Any, int] = {_ATEN.convolution.default: 1}

@@ -9,6 +9,7 @@ Operations on the raw input come before the first weights and are no nodes, as t
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -188,6 +189,8 @@ class Abstraction:
                 feeds = frozenset(added)
         if last is not None and feeds == {last} and self._build.nodes[last].type == "glob_avg":
             return Value(feeds, pooled=last)
+        if rule.of_weights and not has_weights and len(inputs) == 1:
+            return dataclasses.replace(inputs[0], normalised=True)
         weighted = has_weights or any(value.weighted for value in inputs)
         if len(inputs) != 1:
             return Value(feeds, weighted=weighted)

@@ -103,6 +103,12 @@ def _product(build: NodeBuilder, parameters: Mapping[str, nn.Parameter], node: f
     )
 
 
+def _normalised(
+    build: NodeBuilder, parameters: Mapping[str, nn.Parameter], node: fx.Node, inputs: list[Value]
+) -> Value:
+    return dataclasses.replace(through(inputs), normalised=True)
+
+
 def _quotient(build: NodeBuilder, parameters: Mapping[str, nn.Parameter], node: fx.Node, inputs: list[Value]) -> Value:
     data = [value for value in inputs if value.feeds]
     absorbed = _absorb_pooling(build, data) is not None
@@ -256,6 +262,7 @@ MEANINGS: dict[str, Meaning] = {
     "addmm": _sum_with_matrix_product,
     "addcmul": _sum_with_product,
     "softmax": _softmax,
+    "normalize": _normalised,
     "getitem": _item,
     "index_select": _item,
     **dict.fromkeys(("t", "T", "mT", "transpose", "swapaxes", "permute"), _transposed),

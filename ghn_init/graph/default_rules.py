@@ -118,6 +118,8 @@ def _recurrent(layer: Layer) -> Chain:
 
 for _recurrent_class in (nn.RNN, nn.LSTM, nn.GRU):
     register(_recurrent_class, chain=_recurrent)
+for _cell_class in (nn.RNNCell, nn.LSTMCell, nn.GRUCell):
+    register(_cell_class, *(NodeRule("rnn", f"weight_{kind}", rider=f"bias_{kind}") for kind in ("ih", "hh")))
 
 register(
     "linear",

@@ -119,3 +119,12 @@ def test_the_command_writes_calibrated_weights(tmp_path):
     saved = load_file(file)
     for name, parameter in model.named_parameters():
         torch.testing.assert_close(saved[name], parameter.detach())
+
+
+def test_a_list_is_calibrated_on_one_batch_and_zero_is_off():
+    batches = (torch.randn(64, 24, generator=torch.Generator().manual_seed(seed)) for seed in range(2))
+    one, other = ghn_init.apply([Plain(), Plain()], calibrate=batches)
+    for a, b in zip(one.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(a, b)
+    plain, off = ghn_init.apply(Plain()), ghn_init.apply(Plain(), calibrate=0)
+    assert all(torch.equal(a, b) for a, b in zip(plain.parameters(), off.parameters(), strict=True))

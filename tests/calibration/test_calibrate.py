@@ -387,3 +387,56 @@ def test_wrong_arguments():
         calibrate(mlp(), names=["nowhere.weight"])
     with pytest.raises(CalibrationError, match="meta device"):
         calibrate(nn.Linear(3, 3, device="meta"))
+
+
+def test_a_spectral_norm_makes_the_scale_its_own():
+    """Whatever its weight is, its output is the same: the factors are found for the layers behind it."""
+    torch.manual_seed(0)
+    first = nn.utils.parametrizations.spectral_norm(nn.Linear(16, 32))
+    model = nn.Sequential(first, nn.ReLU(), nn.Linear(32, 10)).eval()
+    batch = torch.randn(64, 16)
+    before = model[0](batch)
+    report = calibrate(model, batch)
+    assert torch.equal(model[0](batch), before)
+    product = model[1](before) @ model[2].weight.t()
+    assert abs(float(product.detach().std(correction=0)) - 1) < 0.1
+    assert set(report.changed) == {"2.weight"}
+
+
+def test_the_report_has_the_scales_of_the_weights_as_written(caplog):
+    class Twice(nn.Module):
+        """A weight that is a factor, and a term that the factor of a product says nothing about."""
+
+        def __init__(self):
+            super().__init__()
+            self.w = nn.Parameter(0.1 * torch.randn(16, 16))
+            self.head = nn.Linear(16, 10)
+
+        def forward(self, x):
+            return self.head(x @ self.w + 30 * self.w)
+
+    torch.manual_seed(0)
+    model, batch = Twice(), torch.randn(16, 16)
+    report = calibrate(model, batch)
+    hidden = (batch @ model.w + 30 * model.w).detach()
+    measured = float((hidden @ model.head.weight.t()).detach().std(correction=0))
+    (head,) = (weight for weight in report.weights if weight.name == "head.weight")
+    assert head.after == pytest.approx(measured, rel=0.01)
+    assert "head.weight" in caplog.text
+
+
+@pytest.mark.parametrize("layer", [nn.GRU(8, 8, batch_first=True), nn.LSTM(8, 8, batch_first=True)])
+def test_recurrent_layers_stay_as_they_are(layer):
+    class Last(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn, self.head = layer, nn.Linear(8, 3)
+
+        def forward(self, x):
+            return self.head(self.rnn(x)[0][:, -1])
+
+    model = Last()
+    before = {name: value.clone() for name, value in model.rnn.state_dict().items()}
+    report = calibrate(model, torch.randn(32, 5, 8))
+    assert all(torch.equal(value, before[name]) for name, value in model.rnn.state_dict().items())
+    assert set(report.changed) == {"head.weight"}

@@ -424,3 +424,45 @@ def test_weights_that_the_network_makes_feed_their_layer():
     assert [node.param for node in graph.nodes] == [None, "maker.weight", "maker.bias", "bias"]
     assert (2, 3) in graph.edges
     assert not graph.left_out
+
+
+@pytest.mark.parametrize(
+    "normalise",
+    [
+        lambda x: F.normalize(x, dim=-1),
+        lambda x: F.layer_norm(x, (8,)),
+        nn.LayerNorm(8, elementwise_affine=False),
+        lambda x: (x - x.mean(-1, keepdim=True)) / x.std(-1, keepdim=True),
+    ],
+)
+def test_a_gain_and_an_offset_behind_any_normalisation_are_a_norm(normalise):
+    class Normed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one, self.two = nn.Linear(8, 8), nn.Linear(8, 2)
+            self.gain, self.offset = nn.Parameter(torch.ones(8)), nn.Parameter(torch.zeros(8))
+
+        def forward(self, x):
+            return self.two(normalise(self.one(x)) * self.gain + self.offset)
+
+    graph = trace(Normed())
+    assert types(graph) == ["input", "conv", "bias", "ln", "conv", "bias"]
+    assert [(node.param, node.rider) for node in graph.nodes if node.type == "ln"] == [("gain", "offset")]
+
+
+@pytest.mark.parametrize("cell", [nn.RNNCell, nn.LSTMCell, nn.GRUCell])
+def test_recurrent_cells_have_a_node_for_each_matrix(cell):
+    class Unrolled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.cell, self.head = cell(8, 8), nn.Linear(8, 2)
+
+        def forward(self, x):
+            state = self.cell(x)
+            state = self.cell(x, state)
+            return self.head(state[0] if isinstance(state, tuple) else state)
+
+    graph = trace(Unrolled(), example_inputs=torch.zeros(2, 8))
+    assert not graph.left_out
+    named = [(node.param, node.rider) for node in graph.nodes if node.type == "rnn" and node.param]
+    assert named == [("cell.weight_ih", "cell.bias_ih"), ("cell.weight_hh", "cell.bias_hh")]
