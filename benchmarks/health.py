@@ -36,7 +36,7 @@ from ghn_init.calibration.state import batch_norms
 SMALL_SIDE, MEDIUM_SIDE = 128, 224
 EXAMPLES = 2
 #: Models with more parameters than this are left out.
-MOST_PARAMETERS = 2e8
+MOST_PARAMETERS = 5e8
 STATES = ("own", "predicted", "calibrated")
 
 
