@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, overload
 import torch
 from torch import nn
 
-from ghn_init.calibration.batches import first_batch, is_wanted
+from ghn_init.calibration.batches import batch_in, is_wanted
 from ghn_init.calibration.state import restored_on_error
 from ghn_init.checkpoints import DEFAULT, load
 from ghn_init.errors import PredictionError
@@ -96,8 +96,8 @@ def apply(
             prediction.check()
     with contextlib.ExitStack() as undo:
         if len(modules) > 1 and is_wanted(calibrate):
-            if not isinstance(calibrate, (bool, int)):
-                calibrate = first_batch(calibrate)  # the same one for all
+            batch = batch_in(calibrate)  # the same one for all
+            calibrate = True if batch is None else batch
             for one, prediction in zip(modules, predictions, strict=True):
                 undo.enter_context(restored_on_error(one, prediction.names))
         for prediction in predictions:

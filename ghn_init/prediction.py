@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ghn_init.calibration import calibrate as calibrate_module
-from ghn_init.calibration.batches import is_wanted
+from ghn_init.calibration.batches import batch_in, is_wanted
 from ghn_init.calibration.state import restored_on_error
 from ghn_init.contents import Contents
 from ghn_init.errors import PredictionError
@@ -152,7 +152,7 @@ class Prediction:
                     self._write(destinations)
                 self.report.seconds["write"] = time.perf_counter() - started
                 if wanted:
-                    self._calibrate(module, None if isinstance(calibrate, (bool, int)) else calibrate)
+                    self._calibrate(module, batch_in(calibrate))
         except BaseException:
             self._factors = factors
             raise

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ghn_init.calibration.report import CalibrationReport
+from ghn_init.rendering import as_text
 
 _SHOWN = 12
 
@@ -102,7 +103,4 @@ class Report:
             yield f"time: {stages}"
 
     def __str__(self) -> str:
-        console = Console(width=120, color_system=None, highlight=False)
-        with console.capture() as capture:
-            console.print(self)
-        return capture.get().rstrip()
+        return as_text(self)

@@ -58,7 +58,7 @@ def batches(
             "call module.to_empty(device=...) and write its weights first"
         )
     if batch is not None:
-        yield _of(module, _given(module, first_batch(batch)), "given")
+        yield _of(module, _given(module, _first_batch(batch)), "given")
         return
     found = False
     for shapes in candidate_inputs(module, example_inputs):
@@ -84,7 +84,16 @@ def is_wanted(calibrate: Any) -> bool:
     return calibrate is not None and (bool(calibrate) if isinstance(calibrate, (bool, int)) else True)
 
 
-def first_batch(batch: Any) -> Any:
+def batch_in(calibrate: Any) -> Any:
+    """The batch, or the first of the loader, that was given for `calibrate=`; None for random numbers.
+
+    Raises:
+        CalibrationError: as for `calibrate`.
+    """
+    return None if isinstance(calibrate, (bool, int)) else _first_batch(calibrate)
+
+
+def _first_batch(batch: Any) -> Any:
     """The batch itself, or the first of a loader.
 
     Raises:

@@ -9,6 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from ghn_init.rendering import as_text
+
 #: Most rows of the table of layers that are shown.
 _SHOWN = 20
 
@@ -104,10 +106,7 @@ class CalibrationReport:
         )
 
     def __str__(self) -> str:
-        console = Console(width=120, color_system=None, highlight=False)
-        with console.capture() as capture:
-            console.print(self)
-        return capture.get().rstrip()
+        return as_text(self)
 
 
 def _range(values: list[float]) -> tuple[float, float]:

@@ -14,10 +14,11 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from ghn_init.calibration.batches import Batch, batches
-from ghn_init.calibration.outputs import float_tensors
 from ghn_init.calibration.running import on_first_that_fits
 from ghn_init.calibration.state import measuring
 from ghn_init.graph.leaves import is_leaf
+from ghn_init.rendering import as_text
+from ghn_init.tensors import float_tensors
 
 #: Activations vanish below the first of these root mean squares, and explode beyond the second.
 VANISHING, EXPLODING = 1e-3, 1e3
@@ -128,10 +129,7 @@ class ActivationScales:
             yield f"gradient norms of {len(norms)} parameters: {min(norms):.3g} to {max(norms):.3g}, {finite}"
 
     def __str__(self) -> str:
-        console = Console(width=120, color_system=None, highlight=False)
-        with console.capture() as capture:
-            console.print(self)
-        return capture.get().rstrip()
+        return as_text(self)
 
 
 def measure(

@@ -115,7 +115,7 @@ class Abstraction:
 
     def _call(self, node: fx.Node) -> Value:
         value = self._result(node)
-        if writes_in_place(node) and isinstance(node.args[0], fx.Node):
+        if node.args and isinstance(node.args[0], fx.Node) and writes_in_place(node.target):
             self._values[node.args[0]] = value
         return value
 

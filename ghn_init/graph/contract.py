@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 #: Index of the input among the nodes.
 INPUT = 0
@@ -11,14 +11,14 @@ JOINS = frozenset({"sum", "concat"})
 
 
 def contract(
-    types: Sequence[str], feeds: Sequence[frozenset[int]], gone: Callable[[int], bool]
+    types: Sequence[str], feeds: Sequence[frozenset[int]], gone: Sequence[bool]
 ) -> tuple[list[bool], list[frozenset[int]]]:
     """Takes out some nodes, and joins that are left with a single node; their neighbours are joined to each other.
 
     Args:
         types: node types, in topological order, the input first.
         feeds: for each node, those that data comes from.
-        gone: whether to take out the node of this index.
+        gone: for each node, whether to take it out.
 
     Returns:
         Which nodes are kept, and for each node the kept ones that its data comes from.
@@ -32,5 +32,5 @@ def contract(
         if len(through) > 1:
             through.discard(INPUT)
         remaining.append(frozenset(through))
-        kept.append(not gone(index) and not (node_type in JOINS and len(through) < 2))
+        kept.append(not gone[index] and not (node_type in JOINS and len(through) < 2))
     return kept, remaining

@@ -145,7 +145,7 @@ class Description:
             if not tensor.is_meta and id(tensor) not in self._no_values:
                 values = tensor.detach().cpu().contiguous().view(-1).view(torch.uint8)
                 self.words.append(hashlib.blake2b(values.numpy().data, digest_size=32).digest())
-        except (RuntimeError, TypeError, NotImplementedError) as error:
+        except (RuntimeError, TypeError) as error:
             raise NoDescriptionError(f"a tensor of type {type(tensor).__name__}") from error
 
     def _kind_of_tensor(self, dtype: torch.dtype, device: torch.device) -> str:

@@ -66,7 +66,26 @@ def op_of(node: fx.Node) -> str | Callable[..., Any]:
     return name_of(node.target)
 
 
-def writes_in_place(node: fx.Node) -> bool:
-    """Whether a call changes its first argument, as `add_` does: an underscore behind the name, but not two."""
-    name = node.target if node.op == "call_method" else getattr(node.target, "__name__", "")
-    return bool(node.args) and isinstance(name, str) and name.endswith("_") and not name.endswith("__")
+_CHANGEABLE = (
+    "add",
+    "sub",
+    "mul",
+    "matmul",
+    "truediv",
+    "floordiv",
+    "mod",
+    "pow",
+    "and",
+    "or",
+    "xor",
+    "lshift",
+    "rshift",
+)
+#: Python's own operations in place, as methods.
+_IN_PLACE = frozenset({"__setitem__", *(f"__i{name}__" for name in _CHANGEABLE)})
+
+
+def writes_in_place(target: Any) -> bool:
+    """Whether an operation, or a method by its name, changes its first argument, as `add_` and `+=` do."""
+    name = target if isinstance(target, str) else getattr(target, "__name__", "")
+    return name in _IN_PLACE or (name.endswith("_") and not name.endswith("__"))

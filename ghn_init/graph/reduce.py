@@ -23,7 +23,7 @@ def reduce(
     output depends on are left out; the neighbours of a node that is left out are joined to each other.
     """
     types, raw_feeds = [node.type for node in raw], [node.feeds for node in raw]
-    kept, feeds = contract(types, raw_feeds, lambda index: raw[index].part_of_other)
+    kept, feeds = contract(types, raw_feeds, [node.part_of_other for node in raw])
     ends = [{index for end in feed for index in ({end} if kept[end] else feeds[end])} for feed in outputs]
     alive = _ancestors(set().union(*ends), feeds)
     order = [index for index in range(len(raw)) if index == INPUT or (kept[index] and index in alive)]

@@ -26,7 +26,9 @@ from ghn_init.errors import TraceError
 from ghn_init.graph.inputs import candidate_inputs
 from ghn_init.graph.leaves import is_leaf
 from ghn_init.graph.meta import MetaTwins, run
+from ghn_init.graph.ops import writes_in_place
 from ghn_init.graph.values import WithoutValues
+from ghn_init.tensors import tensors_in
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +63,7 @@ class Recorder(TorchFunctionMode):
 
     def output(self, tensors: Any) -> None:
         """The network's outputs."""
-        flat = [self._nodes[id(tensor)] for tensor in _tensors(tensors) if id(tensor) in self._nodes]
+        flat = [self._nodes[id(tensor)] for tensor in tensors_in(tensors) if id(tensor) in self._nodes]
         self.graph.output(tuple(dict.fromkeys(flat)))
 
     def __torch_function__(
@@ -73,9 +75,9 @@ class Recorder(TorchFunctionMode):
         result = func(*args, **kwargs) if twins is None else run(func, twins.of(args), twins.of(kwargs))
         if self._in_leaf:
             return result
-        if next(_tensors(result), None) is not None:
+        if next(tensors_in(result), None) is not None:
             self._record("call_function", func, args, kwargs, result)
-        elif args and _writes_in_place(func):
+        elif args and writes_in_place(func):
             self._record("call_function", func, args, kwargs, args[0])
         return result
 
@@ -132,29 +134,12 @@ class Recorder(TorchFunctionMode):
         return node
 
     def _bind(self, tensors: Any, node: fx.Node) -> None:
-        for tensor in _tensors(tensors):
+        for tensor in tensors_in(tensors):
             self._nodes[id(tensor)] = node
             self._alive.append(tensor)
             base = tensor._base
-            if base is not None and _writes_in_place(node.target):
+            if base is not None and writes_in_place(node.target):
                 self._nodes[id(base)] = node
-
-
-def _tensors(tree: Any) -> Iterator[torch.Tensor]:
-    """The tensors in a tree; output classes of other libraries (dict subclasses) count as plain dicts."""
-    if isinstance(tree, torch.Tensor):
-        yield tree
-    elif isinstance(tree, dict):
-        for value in tree.values():
-            yield from _tensors(value)
-    elif isinstance(tree, (tuple, list)):
-        for value in tree:
-            yield from _tensors(value)
-
-
-def _writes_in_place(func: Any) -> bool:
-    name = getattr(func, "__name__", "")
-    return name == "__setitem__" or name.startswith("__i") or (name.endswith("_") and not name.endswith("__"))
 
 
 def trace_with_shapes(module: nn.Module, example_inputs: Any = None) -> fx.Graph:

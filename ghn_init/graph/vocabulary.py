@@ -48,9 +48,9 @@ def _restrict(graph: ArchGraph, node_types: Collection[str]) -> ArchGraph:
     feeds = [frozenset[int]() for _ in graph.nodes]
     for start, end in graph.edges:
         feeds[end] |= {start}
-    kept, feeds = contract(
-        [node.type for node in replaced], feeds, lambda index: _dissolves(replaced[index], node_types)
-    )
+    gone_types = FURTHER_TYPES.keys() - set(node_types)
+    types = [node.type for node in replaced]
+    kept, feeds = contract(types, feeds, [node_type in gone_types for node_type in types])
     order = [index for index, keep in enumerate(kept) if keep]
     position = {index: place for place, index in enumerate(order)}
     gone = [node for node, keep in zip(replaced, kept, strict=True) if not keep]
@@ -71,7 +71,3 @@ def _restrict(graph: ArchGraph, node_types: Collection[str]) -> ArchGraph:
 def _replaced(node: Node, node_types: Collection[str]) -> Node:
     instead = FURTHER_TYPES.get(node.type)
     return node if instead is None or node.type in node_types else dataclasses.replace(node, type=instead)
-
-
-def _dissolves(node: Node, node_types: Collection[str]) -> bool:
-    return node.type in FURTHER_TYPES and node.type not in node_types
