@@ -150,17 +150,18 @@ class Trainer:
         outputs: list[Tensor] = []
         gradients: list[Tensor] = []
         for result, predicted in zip(results, predictions, strict=True):
-            if result.gradients is not None:
-                outputs += [predicted[name] for name in result.gradients]
-                gradients += [gradient / config.meta_batch for gradient in result.gradients.values()]
+            outputs += [predicted[name] for name in result.gradients]
+            gradients += result.gradients.values()
         if outputs:
             torch.autograd.backward(outputs, gradients)
 
-        good = [result for result in results if result.gradients is not None]
+        numbers = [torch.stack((result.loss, result.correct, result.finite)) for result in results]
+        read: list[list[float]] = torch.stack(numbers).tolist() if numbers else []
+        good = [(loss, correct) for loss, correct, finite in read if finite]
         totals = self._reduce(
             [
-                sum(result.loss for result in good),
-                sum(result.correct for result in good),
+                sum(loss for loss, _ in good),
+                sum(correct for _, correct in good),
                 float(len(good)),
                 float(len(results) - len(good)),
             ]
@@ -193,7 +194,15 @@ class Trainer:
             pad=config.pad,
             size=entry.image_size,
         )
-        return network_step(entry, predicted, images, labels, clip=config.network_clip, penalty=config.penalty)
+        return network_step(
+            entry,
+            predicted,
+            images,
+            labels,
+            clip=config.network_clip,
+            penalty=config.penalty,
+            share=1 / config.meta_batch,
+        )
 
     def _reduce(self, numbers: list[float]) -> list[float]:
         """Sum `numbers` and the GHN's gradients over the processes, in one message."""
