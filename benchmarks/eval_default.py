@@ -22,11 +22,11 @@ import torchvision
 from torch import nn
 
 from ghn_init.deepnets import sample
+from ghn_init.evaluation import Summary, accuracy, use_batch_statistics
 from ghn_init.graph import trace
 from ghn_init.hypernet import GHN, GHNConfig
 from ghn_init.training.checkpoint import load_state
 from ghn_init.training.data import Images, read_parquet
-from ghn_init.training.evaluate import Summary, accuracy, use_batch_statistics
 from ghn_init.training.launch import run_processes
 from ghn_init.training.pool import build
 

@@ -17,10 +17,10 @@ import torch
 import torch.distributed as dist
 
 from ghn_init.deepnets import sample
+from ghn_init.evaluation import Summary, accuracy
 from ghn_init.hypernet import GHN, GHNConfig
 from ghn_init.training.config import TrainConfig
 from ghn_init.training.data import read_parquet
-from ghn_init.training.evaluate import Summary, accuracy
 from ghn_init.training.launch import run_processes
 from ghn_init.training.pool import load_pool, make_entry, save_pool, training_architectures
 from ghn_init.training.trainer import Trainer

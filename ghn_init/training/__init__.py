@@ -1,1 +1,1 @@
-"""Meta-training and evaluation of a GHN."""
+"""Meta-training of a GHN."""
