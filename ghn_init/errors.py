@@ -23,5 +23,13 @@ class UnsafeCheckpointError(CheckpointError):
     """A file holds something that a checkpoint has no need of, such as a reference to code; nothing in it was run."""
 
 
+class TrainingError(GHNInitError):
+    """A GHN could not be trained or evaluated, or a run not be continued."""
+
+
+class DataError(GHNInitError, ValueError):
+    """Images could not be found, read or used."""
+
+
 class ModelNotFoundError(GHNInitError):
     """No network of that name; the message names the nearest known one."""
