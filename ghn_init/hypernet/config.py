@@ -10,12 +10,14 @@ from typing import Any, Literal
 from ghn_init.graph.arch import NODE_TYPES, VIRTUAL_EDGE_CUTOFF
 
 GNNKind = Literal["graphormer", "gatedgnn", "mlp"]
-DecoderKind = Literal["conv", "mlp"]
+DecoderKind = Literal["conv", "mlp", "lowrank"]
 
 #: Rows of the Graphormer's distance embedding: two lead rows, then distances 0 to 254.
 DISTANCE_ROWS = 257
 #: Rows of the distance embedding before that of distance 0; the released files keep them, nothing reads them.
 DISTANCE_LEAD = 2
+
+_POSITIVE = ("num_classes", "hid", "layers", "heads", "rank", "factor_rows", "cutoff")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +31,10 @@ class GHNConfig:
         gnn: "graphormer" (GHN-3; Knyazev et al., 2023), "gatedgnn" (GHN-1 and GHN-2), or "mlp", which ignores edges.
         layers: Graphormer layers.
         heads: attention heads of a Graphormer layer; divides `hid`.
-        decoder: "conv" (GHN-2, GHN-3) or "mlp" (GHN-1).
+        decoder: "conv" (GHN-2, GHN-3), "mlp" (GHN-1), or "lowrank" (LoGAH; Zhou et al., 2024), whose `max_shape` may
+            be as wide as the widest networks: its size does not depend on it.
+        rank: of the matrices that the low-rank decoder makes.
+        factor_rows: rows of their two factors: the most that channels times kernel side may come to.
         virtual_edges: whether nodes exchange messages along shortest paths too (Knyazev et al., 2021, eq. 4).
         layernorm: layer norm on the node states before decoding.
         weight_norm: fan-in normalisation of the predictions (Knyazev et al., 2021, section 4.2).
@@ -48,6 +53,8 @@ class GHNConfig:
     layers: int = 3
     heads: int = 8
     decoder: DecoderKind = "conv"
+    rank: int = 32
+    factor_rows: int = 2**15
     virtual_edges: bool = True
     layernorm: bool = True
     weight_norm: bool = True
@@ -61,10 +68,12 @@ class GHNConfig:
             raise ValueError("impossible GHN configuration: " + "; ".join(problems))
 
     def _conditions(self) -> list[tuple[bool, str]]:
-        positive = {name: getattr(self, name) for name in ("num_classes", "hid", "layers", "heads", "cutoff")}
+        positive = {name: getattr(self, name) for name in _POSITIVE}
         checks = [(value >= 1, f"{name} is {value}, must be at least 1") for name, value in positive.items()]
         block, graphormer = self.max_shape, self.gnn == "graphormer"
         sized = len(block) == 4 and min(block) >= 1
+        # the largest kernels, and two vectors at once
+        rows = max(block[:2], default=0) * max((2, *block[2:]))
         return [
             *checks,
             (sized, f"max_shape is {block}, must be four numbers of at least 1"),
@@ -86,6 +95,10 @@ class GHNConfig:
             (
                 self.decoder != "mlp" or not sized or block[0] == block[1],
                 f"max_shape is {block}, the mlp decoder needs as many out as in channels",
+            ),
+            (
+                self.decoder != "lowrank" or not sized or self.factor_rows >= rows,
+                f"factor_rows is {self.factor_rows}, max_shape {block} needs {rows}",
             ),
             (
                 0 < len(set(self.node_types)) == len(self.node_types),

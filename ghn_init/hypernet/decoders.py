@@ -1,16 +1,17 @@
-"""Decoders of weight blocks: convolutional (GHN-2, GHN-3) and multilayer perceptron (GHN-1)."""
+"""Decoders: convolutional (GHN-2, GHN-3), multilayer perceptron (GHN-1), vectors."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
-from typing import TypeVar
+from typing import ClassVar, Protocol, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ghn_init.hypernet.config import GHNConfig
+from ghn_init.hypernet.targets import Target
 from ghn_init.hypernet.tiling import enlarged, split_rows, window
 
 #: (out channels, in channels, height, width)
@@ -21,15 +22,17 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 class BlockDecoder(nn.Module, ABC):
-    """What the two decoders of blocks have in common.
+    """What the decoders of blocks have in common.
 
     Attributes:
-        weights: the last layer.
-        classes: the layer that makes the weights of classifier heads.
+        last: names of the layers whose output is the predicted weights.
+        wide: names of the other layers that are many small matrices in one.
+        shrunk: whether the last layers start out small (`initialise.shrink`).
     """
 
-    weights: nn.Linear
-    classes: nn.Linear
+    last: ClassVar[tuple[str, ...]] = ("weights", "classes")
+    wide: ClassVar[tuple[str, ...]] = ()
+    shrunk: ClassVar[bool] = True
 
     def __init__(self, config: GHNConfig) -> None:
         super().__init__()
@@ -41,6 +44,10 @@ class BlockDecoder(nn.Module, ABC):
         """The places of a block of this size in the largest kernel."""
         vertical = window(self.max_shape[2], size[2], self.centred)
         return *vertical, *window(self.max_shape[3], size[3], self.centred)
+
+    def block_size(self, target: Target) -> Size:
+        """The size of the block that is made for a target, before it is tiled."""
+        return target.block_size(self.max_shape)
 
     @abstractmethod
     def blocks(self, states: Tensor, sizes: Sequence[Size]) -> list[Tensor]:
@@ -73,6 +80,8 @@ class ConvDecoder(BlockDecoder):
     Knyazev et al., 2021, section 4.3 and appendix B; Knyazev et al., 2023, section 3.2, for centred kernels. Only the
     places and channels that a parameter needs are computed: both linear maps are cut to them first.
     """
+
+    wide = ("places",)
 
     def __init__(self, config: GHNConfig) -> None:
         super().__init__(config)
@@ -175,6 +184,22 @@ class MLPDecoder(BlockDecoder):
         return [block[:, :channels] for block, channels in zip(flat.unbind(0), inner, strict=True)]
 
 
+class VectorSource(Protocol):
+    """What decodes one-dimensional parameters."""
+
+    def rows(self, states: Tensor, wanted: Sequence[Target]) -> Tensor:
+        """Vectors before their normalisation.
+
+        Args:
+            states: (targets, hid).
+            wanted: the targets: all of kind "vector", or all of kind "class_vector".
+
+        Returns:
+            (targets, longest): from the first column on, each target's numbers, as many as are made before tiling.
+        """
+        ...
+
+
 class VectorDecoder(nn.Module):
     """Two linear layers from a node state to a row of factors and a row of offsets, for one-dimensional parameters."""
 
@@ -190,10 +215,13 @@ class VectorDecoder(nn.Module):
         decoded: Tensor = self.out(F.relu(self.hidden(states)))
         return decoded.view(-1, 2, self.length)
 
-    def class_vectors(self, vectors: Tensor) -> Tensor:
-        """Biases of classifier heads, (heads, classes), from rows (heads, length) of what `forward` returns."""
-        decoded: Tensor = self.classes(F.relu(vectors))
-        return decoded
+    def rows(self, states: Tensor, wanted: Sequence[Target]) -> Tensor:
+        """As `VectorSource.rows`."""
+        row = torch.tensor([target.row for target in wanted], device=states.device)
+        vectors: Tensor = self(states)[torch.arange(len(wanted), device=states.device), row]
+        if wanted[0].kind == "class_vector":
+            vectors = self.classes(F.relu(vectors))
+        return vectors
 
 
 def grouped(keys: Sequence[Key]) -> dict[Key, list[int]]:

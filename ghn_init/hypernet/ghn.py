@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import get_args
+from collections.abc import Callable, Sequence
+from typing import cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -13,15 +13,18 @@ from ghn_init.graph.vocabulary import restricted
 from ghn_init.hypernet.batches import by_size
 from ghn_init.hypernet.config import DISTANCE_ROWS, DecoderKind, GHNConfig, GNNKind
 from ghn_init.hypernet.conv_stream import ConvStream
-from ghn_init.hypernet.decoders import ConvDecoder, MLPDecoder, VectorDecoder
+from ghn_init.hypernet.decoders import BlockDecoder, ConvDecoder, MLPDecoder, VectorDecoder, VectorSource
 from ghn_init.hypernet.encoder import NodeEncoder
 from ghn_init.hypernet.gatedgnn import GatedGNN
 from ghn_init.hypernet.graphormer import Graphormer
 from ghn_init.hypernet.initialise import initialise_embeddings, shrink, sinusoids
+from ghn_init.hypernet.lowrank import LowRankDecoder
+from ghn_init.hypernet.lowrank_stream import LowRankStream
 from ghn_init.hypernet.mlp import NodeMLP
 from ghn_init.hypernet.mlp_stream import MLPStream
 from ghn_init.hypernet.normalise import FACTOR, OFFSET, bounded
 from ghn_init.hypernet.plan import DecodePlan, Vector
+from ghn_init.hypernet.stream import Stream
 from ghn_init.hypernet.targets import Kind, Target, by_kind, targets
 from ghn_init.hypernet.tiling import assembled, split_rows
 
@@ -35,8 +38,12 @@ GNNS: dict[GNNKind, type[Graphormer | GatedGNN | NodeMLP]] = {
     "gatedgnn": GatedGNN,
     "mlp": NodeMLP,
 }
-DECODERS: dict[DecoderKind, type[ConvDecoder | MLPDecoder]] = {"conv": ConvDecoder, "mlp": MLPDecoder}
-STREAMS = {"conv": ConvStream, "mlp": MLPStream}
+DECODERS: dict[DecoderKind, type[ConvDecoder | MLPDecoder | LowRankDecoder]] = {
+    "conv": ConvDecoder,
+    "mlp": MLPDecoder,
+    "lowrank": LowRankDecoder,
+}
+STREAMS: dict[DecoderKind, Callable[..., Stream]] = {"conv": ConvStream, "mlp": MLPStream, "lowrank": LowRankStream}
 
 
 class GHN(nn.Module):
@@ -52,14 +59,27 @@ class GHN(nn.Module):
         self.encoder = NodeEncoder(config)
         self.gnn = GNNS[config.gnn](config)
         self.norm = nn.LayerNorm(config.hid) if config.layernorm else nn.Identity()
-        self.decoder = DECODERS[config.decoder](config)
-        self.vectors = VectorDecoder(config)
+        self.decoder: BlockDecoder = DECODERS[config.decoder](config)
+        self.vectors = None if isinstance(self.decoder, LowRankDecoder) else VectorDecoder(config)
         # Training starts as GHN-3's does; the distances' embedding need not be learnt from nothing.
         initialise_embeddings(self)
         if isinstance(self.gnn, Graphormer):
             self.gnn.bias.distance.weight.data.copy_(sinusoids(DISTANCE_ROWS, config.hid))
-        for layer in (self.decoder.weights, self.decoder.classes, self.vectors.out):
-            shrink(layer)
+        if self.decoder.shrunk:
+            for layer in self.last_layers:
+                shrink(layer)
+
+    @property
+    def last_layers(self) -> list[nn.Linear]:
+        """The layers whose output is the predicted numbers, but for the biases of classifier heads."""
+        layers = [getattr(self.decoder, name) for name in self.decoder.last]
+        return layers if self.vectors is None else [*layers, self.vectors.out]
+
+    @property
+    def wide_layers(self) -> list[nn.Linear]:
+        """The other layers that are no hidden matrices (as Muon takes them) either: each is many small ones in one."""
+        layers = [getattr(self.decoder, name) for name in self.decoder.wide]
+        return layers if self.vectors is None else [*layers, self.vectors.classes]
 
     def embed(self, graphs: Sequence[ArchGraph]) -> list[Tensor]:
         """The states of each graph's nodes just before decoding: float32, (nodes, hid).
@@ -142,6 +162,10 @@ class GHN(nn.Module):
         stream = STREAMS[self.config.decoder](self.decoder, states[nodes], blocks, budget)
         return DecodePlan(wanted, vectors, stream, left_out)
 
+    @property
+    def _vector_source(self) -> VectorSource:
+        return self.decoder if isinstance(self.decoder, LowRankDecoder) else cast(VectorDecoder, self.vectors)
+
     def _read(self, graph: ArchGraph) -> ArchGraph:
         return restricted(graph, self.config.node_types)
 
@@ -182,7 +206,7 @@ class GHN(nn.Module):
             rows = self._vector_rows(kind, states, nodes, wanted)
             return [row[: target.shape[0]] for row, target in zip(rows.unbind(0), wanted, strict=True)]
         chosen = states[torch.tensor(nodes, device=states.device)]
-        sizes = [target.block_size(self.config.max_shape) for target in wanted]
+        sizes = [self.decoder.block_size(target) for target in wanted]
         if kind == "block":
             blocks = self.decoder.blocks(chosen, sizes)
         else:
@@ -194,9 +218,7 @@ class GHN(nn.Module):
         """Normalised vectors, (targets, largest length), of targets of kind "vector" or "class_vector"."""
         rows = torch.tensor([target.row for target in wanted], device=states.device)
         chosen = states[torch.tensor(nodes, device=states.device)]
-        raw: Tensor = self.vectors(chosen)[torch.arange(len(wanted), device=states.device), rows]
-        if kind == "class_vector":
-            raw = self.vectors.class_vectors(raw)
+        raw = self._vector_source.rows(chosen, wanted)
         if not self.config.weight_norm:
             return raw
         return torch.where((rows == FACTOR)[:, None], bounded(raw, FACTOR), bounded(raw, OFFSET))

@@ -75,7 +75,7 @@ def config(**changes: object) -> GHNConfig:
     return GHNConfig(**(values | changes))
 
 
-#: One of each of the four GHNs, and some in between.
+#: One of each kind of GHN, and some in between.
 CONFIGS = {
     "ghn3": config(),
     "ghn3, direct edges": config(virtual_edges=False),
@@ -91,6 +91,7 @@ CONFIGS = {
         centred_kernels=False,
     ),
     "mlp": config(gnn="mlp"),
+    "logah": config(decoder="lowrank", rank=4, factor_rows=150),
 }
 
 

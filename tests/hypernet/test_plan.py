@@ -44,15 +44,16 @@ def test_writes_what_the_differentiable_path_predicts(ghn, budget, monkeypatch):
         assert tensor.abs().max() <= plan.bound(name) * (1 + 1e-5)
 
 
+@pytest.mark.parametrize("name", ["ghn3", "logah"])
 @settings(deadline=None, max_examples=30)
 @given(
     st.lists(st.tuples(st.integers(1, 30), st.integers(1, 30), st.integers(1, 5), st.integers(1, 11)), min_size=1),
     st.integers(1, 5000),
 )
-def test_any_mixture_of_shapes(shapes, budget):
+def test_any_mixture_of_shapes(name, shapes, budget):
     nodes = (Node("input"), *(Node("conv", str(index), shape) for index, shape in enumerate(shapes)))
     graph = ArchGraph(nodes, tuple((index, index + 1) for index in range(len(shapes))))
-    ghn = make(config())
+    ghn = make(CONFIGS[name])
     plan = ghn.plan(graph)
     plan._stream.budget = budget
     places = empty(plan)
@@ -225,7 +226,8 @@ def test_graphs_without_parameters():
 @pytest.mark.parametrize("value", [math.nan, math.inf, 3e38])
 @pytest.mark.parametrize("name", CONFIGS)
 def test_refuses_what_is_not_finite(name, value):
-    for part in ("encoder.types", "decoder.weights", "decoder.classes", "vectors.out"):
+    modules = dict(make(CONFIGS[name]).named_modules())
+    for part in modules.keys() & {"encoder.types", "decoder.weights", "decoder.classes", "vectors.out"}:
         ghn = make(CONFIGS[name])
         weight = ghn.get_submodule(part).weight
         with torch.no_grad():
