@@ -1,16 +1,21 @@
-"""Random architectures in the style of DeepNets-1M, and the classic families, as data and as modules."""
+"""Random architectures of DeepNets-1M, the classic families, and timm's own: as data, as modules and as graphs."""
 
 from __future__ import annotations
 
 from ghn_init.deepnets.classic import Classic, ClassicNetwork
+from ghn_init.deepnets.kinds import AnyArchitecture, from_dict
 from ghn_init.deepnets.network import Network
-from ghn_init.deepnets.sampling import SPLITS, Split, sample, stream
+from ghn_init.deepnets.rules import SPLIT_SIZES, Split
+from ghn_init.deepnets.sampling import SPLITS, sample
 from ghn_init.deepnets.sizes import count_parameters
 from ghn_init.deepnets.spec import PRIMITIVES, Architecture, CellGenotype
+from ghn_init.deepnets.streams import stream
 
 __all__ = [
     "PRIMITIVES",
     "SPLITS",
+    "SPLIT_SIZES",
+    "AnyArchitecture",
     "Architecture",
     "CellGenotype",
     "Classic",
@@ -18,6 +23,7 @@ __all__ = [
     "Network",
     "Split",
     "count_parameters",
+    "from_dict",
     "sample",
     "stream",
 ]

@@ -24,6 +24,11 @@ class LiveCell:
     output: tuple[int, ...]
     inputs: frozenset[int]
 
+    @property
+    def operations(self) -> list[tuple[int, int]]:
+        """The live (step, position) operations in order."""
+        return sorted(edge for edges in self.edges.values() for edge in edges)
+
 
 def live_cells(architecture: Architecture) -> dict[int, LiveCell]:
     """The cells that the output depends on, by index; empty if 'none' cuts the output off from the image."""
@@ -42,6 +47,19 @@ def live_cells(architecture: Architecture) -> dict[int, LiveCell]:
             # input 0 of cell i is cell i - 2, input 1 is cell i - 1
             needed |= {index - 2 + source for source in cells[index].inputs}
     return dict(sorted(cells.items()))
+
+
+def all_cells(architecture: Architecture) -> dict[int, LiveCell]:
+    """The cells by index as if the output depended on all of them, 'none' alone left out."""
+    cells = {}
+    for index in range(architecture.n_cells):
+        cell = architecture.cell(index)
+        edges = {
+            step + 2: tuple((step, place) for place, (primitive, _) in enumerate(pair) if primitive != "none")
+            for step, pair in enumerate(cell.steps)
+        }
+        cells[index] = LiveCell(edges, cell.output, frozenset(INPUTS))
+    return cells
 
 
 def output_alive(architecture: Architecture) -> bool:

@@ -9,16 +9,12 @@ from ghn_init.deepnets.layout import (
     STEM_DEEP,
     STEM_WIDE,
     CellLayout,
-    head_inputs,
+    head,
     layout,
     reads_deep_stem,
-    stem_channels,
+    stem,
 )
-from ghn_init.deepnets.ops import BUILDERS, FactorizedReduce, PositionTable, Subsample, norm, relu_conv
 from ghn_init.deepnets.spec import Architecture
-
-#: The patch embedding of networks with attention: 3x3, stride 3, padding 1; 11 patches a side of a 32x32 image.
-PATCH = 3
 
 
 class Cell(nn.Module):
@@ -31,16 +27,8 @@ class Cell(nn.Module):
     def __init__(self, plan: CellLayout) -> None:
         super().__init__()
         self.plan = plan
-        self.prepare = nn.ModuleDict()
-        for source in plan.sources:
-            shape = plan.input_shape(source)
-            if plan.preprocess:
-                self.prepare[str(source)] = FactorizedReduce(shape) if shape.stride > 1 else relu_conv(shape, 1)
-            else:
-                self.prepare[str(source)] = Subsample(2) if shape.stride > 1 else nn.Identity()
-        self.ops = nn.ModuleDict()
-        for step, position, primitive, shape in plan.edges():
-            self.ops[f"{step}_{position}"] = BUILDERS[primitive](shape)
+        self.prepare = nn.ModuleDict({str(source): plan.preparation(source).build() for source in plan.sources})
+        self.ops = nn.ModuleDict({f"{s}_{at}": plan.operation(s, at).build() for s, at in plan.live.operations})
 
     def forward(self, inputs: dict[int, Tensor]) -> Tensor:
         """The concatenated output states, given the inputs that are read."""
@@ -72,47 +60,15 @@ class Network(nn.Module):
         super().__init__()
         self.architecture = architecture
         cells = layout(architecture)
-        if not cells:
-            raise ValueError("the architecture's output does not depend on its input: 'none' operations cut it off")
         self._sources = {index: cell.sources for index, cell in cells.items()}
         self._deep = reads_deep_stem(cells)
-        self.stem = self._make_stem(architecture, image_size)
+        wide, deep = stem(architecture, image_size)
+        self.stem = nn.ModuleDict({"wide": wide.build()})
+        if self._deep and deep:
+            self.stem["deep"] = deep.build()
         self.cells = nn.ModuleDict({str(index): Cell(cell) for index, cell in cells.items()})
-        inputs = head_inputs(architecture, cells[architecture.n_cells - 1].outputs, image_size)
-        self.classifier = self._make_head(architecture, inputs, num_classes)
-
-    def _make_stem(self, a: Architecture, image_size: int) -> nn.ModuleDict:
-        width, kernel, padding = a.width, a.stem_kernel, a.stem_kernel // 2
-        if a.attention:
-            patches = nn.Conv2d(3, width, PATCH, PATCH, padding=1, bias=False)
-            stem = nn.ModuleDict({"wide": nn.Sequential(patches, PositionTable(width, (image_size - 1) // PATCH + 1))})
-            return stem
-        if a.stem == "simple":
-            wide = stem_channels(a)
-            pool = [nn.MaxPool2d(3, 2, padding=1)] if a.stem_pool else []
-            conv = nn.Conv2d(3, wide, kernel, padding=padding, bias=False)
-            return nn.ModuleDict({"wide": nn.Sequential(conv, *norm(wide, a.batch_norm), *pool)})
-        stem = nn.ModuleDict()
-        stem["wide"] = nn.Sequential(
-            nn.Conv2d(3, width // 2, kernel, padding=padding, bias=False),
-            *norm(width // 2, a.batch_norm),
-            nn.ReLU(),
-            nn.Conv2d(width // 2, width, 3, padding=1, bias=False),
-            *norm(width, a.batch_norm),
-        )
-        if self._deep:
-            conv = nn.Conv2d(width, width, 3, 2, padding=1, bias=False)
-            stem["deep"] = nn.Sequential(nn.ReLU(), conv, *norm(width, a.batch_norm))
-        return stem
-
-    @staticmethod
-    def _make_head(a: Architecture, channels: int, num_classes: int) -> nn.Sequential:
-        pool: list[nn.Module] = [nn.AdaptiveAvgPool2d(1)] if a.pool_head else []
-        layers: list[nn.Module] = []
-        for _ in range(a.fc_layers - 1):
-            layers += [nn.Linear(channels, a.fc_dim), nn.ReLU(), nn.Dropout(0.5)]
-            channels = a.fc_dim
-        return nn.Sequential(*pool, nn.Flatten(1), *layers, nn.Linear(channels, num_classes))
+        channels = cells[architecture.n_cells - 1].outputs
+        self.classifier = head(architecture, channels, num_classes, image_size).build()
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (batch, 3, height, width), float, to logits (batch, classes).

@@ -1,4 +1,4 @@
-"""The operations of a cell as modules that `torch.fx` traces symbolically."""
+"""The operations of a cell: as modules that `torch.fx` traces symbolically, and as fragments of graphs."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ghn_init.deepnets.fragment import Draft, Extent, Part, below
+from ghn_init.deepnets.layers import RELU, Conv, Layer, LayerNorm, Linear, Pass, Pool, Sequence, norm, square
+
 HEADS = 8
 
 
-def norm(channels: int, batch_norm: bool) -> list[nn.Module]:
-    """A batch norm that uses the statistics of the batch, or nothing."""
-    return [nn.BatchNorm2d(channels, track_running_stats=False)] if batch_norm else []
-
-
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Shape:
     """What an operation must know: channels in and out, stride, and whether to add batch norm."""
 
@@ -27,50 +25,39 @@ class Shape:
     batch_norm: bool = True
 
 
-def relu_conv(shape: Shape, kernel: int) -> nn.Sequential:
+def relu_conv(shape: Shape, kernel: int) -> Sequence:
     """ReLU, convolution, norm."""
-    conv = nn.Conv2d(shape.inputs, shape.outputs, kernel, shape.stride, padding=kernel // 2, bias=False)
-    return nn.Sequential(nn.ReLU(), conv, *norm(shape.outputs, shape.batch_norm))
+    conv = square(shape.inputs, shape.outputs, kernel, shape.stride)
+    return (RELU, conv, *norm(shape.outputs, shape.batch_norm))
 
 
-def relu_conv_rows_columns(shape: Shape, kernel: int) -> nn.Sequential:
+def relu_conv_rows_columns(shape: Shape, kernel: int) -> Sequence:
     """ReLU, a convolution along rows, one along columns, norm (Szegedy et al., 2016)."""
-    half, stride = kernel // 2, shape.stride
-    return nn.Sequential(
-        nn.ReLU(),
-        nn.Conv2d(shape.inputs, shape.inputs, (1, kernel), (1, stride), padding=(0, half), bias=False),
-        nn.Conv2d(shape.inputs, shape.outputs, (kernel, 1), (stride, 1), padding=(half, 0), bias=False),
+    return (
+        RELU,
+        Conv(shape.inputs, shape.inputs, (1, kernel), (1, shape.stride)),
+        Conv(shape.inputs, shape.outputs, (kernel, 1), (shape.stride, 1)),
         *norm(shape.outputs, shape.batch_norm),
     )
 
 
-def _depthwise(channels: int, kernel: int, stride: int = 1, dilation: int = 1) -> nn.Conv2d:
-    padding = kernel // 2 * dilation
-    return nn.Conv2d(
-        channels, channels, kernel, stride, padding=padding, dilation=dilation, groups=channels, bias=False
-    )
-
-
-def separable(shape: Shape, kernel: int) -> nn.Sequential:
-    """Two depthwise separable convolutions, each with ReLU before and norm after (Liu et al., 2019)."""
-    return nn.Sequential(
-        nn.ReLU(),
-        _depthwise(shape.inputs, kernel, shape.stride),
-        nn.Conv2d(shape.inputs, shape.inputs, 1, bias=False),
-        *norm(shape.inputs, shape.batch_norm),
-        nn.ReLU(),
-        _depthwise(shape.inputs, kernel),
-        nn.Conv2d(shape.inputs, shape.outputs, 1, bias=False),
-        *norm(shape.outputs, shape.batch_norm),
-    )
-
-
-def dilated(shape: Shape, kernel: int) -> nn.Sequential:
+def dilated(shape: Shape, kernel: int) -> Sequence:
     """One depthwise separable convolution with dilation 2."""
-    return nn.Sequential(
-        nn.ReLU(),
-        _depthwise(shape.inputs, kernel, shape.stride, dilation=2),
-        nn.Conv2d(shape.inputs, shape.outputs, 1, bias=False),
+    return _depthwise_separable(shape, kernel, dilation=2)
+
+
+def separable(shape: Shape, kernel: int) -> Sequence:
+    """Two depthwise separable convolutions, each with ReLU before and norm after (Liu et al., 2019)."""
+    inner = dataclasses.replace(shape, outputs=shape.inputs)
+    return _depthwise_separable(inner, kernel) + _depthwise_separable(dataclasses.replace(shape, stride=1), kernel)
+
+
+def _depthwise_separable(shape: Shape, kernel: int, dilation: int = 1) -> Sequence:
+    channels = shape.inputs
+    return (
+        RELU,
+        square(channels, channels, kernel, shape.stride, dilation=dilation, groups=channels),
+        square(channels, shape.outputs, 1),
         *norm(shape.outputs, shape.batch_norm),
     )
 
@@ -87,15 +74,40 @@ class Subsample(nn.Module):
         return x[:, :, :: self.stride, :: self.stride]
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Reduction:
+    """`FactorizedReduce` as data."""
+
+    shape: Shape
+
+    @property
+    def half(self) -> Conv:
+        """One of its two convolutions."""
+        return square(self.shape.inputs, self.shape.outputs // 2, 1, 2)
+
+    def module(self) -> nn.Module:
+        """The operation as a module."""
+        return FactorizedReduce(self.shape)
+
+    def draw(self, draft: Draft, path: str, feed: int, extent: Extent) -> tuple[int, Extent]:
+        """Adds the operation's nodes: see `Layer.draw`."""
+        even, after = self.half.draw(draft, below(path, "even"), feed, extent)
+        odd, _ = self.half.draw(draft, below(path, "odd"), feed, extent)
+        result = draft.add(Part("concat", (even, odd), op="cat"))
+        for layer in norm(self.shape.outputs, self.shape.batch_norm):
+            result, _ = layer.draw(draft, below(path, "norm.0"), result, after)
+        return result, after
+
+
 class FactorizedReduce(nn.Module):
     """Halve the resolution by two 1x1 convolutions of stride 2, the second one shifted by a pixel."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
-        half = shape.outputs // 2
-        self.even = nn.Conv2d(shape.inputs, half, 1, 2, bias=False)
-        self.odd = nn.Conv2d(shape.inputs, half, 1, 2, bias=False)
-        self.norm = nn.Sequential(*norm(shape.outputs, shape.batch_norm))
+        half = Reduction(shape).half
+        self.even = half.module()
+        self.odd = half.module()
+        self.norm = nn.Sequential(*(layer.module() for layer in norm(shape.outputs, shape.batch_norm)))
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, inputs, h, w) to (batch, outputs, ceil(h/2), ceil(w/2))."""
@@ -105,6 +117,31 @@ class FactorizedReduce(nn.Module):
         return self.norm(torch.cat([self.even(x), self.odd(shifted)], dim=1))  # type: ignore[no-any-return]
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Excitation:
+    """`SqueezeExcitation` as data."""
+
+    shape: Shape
+
+    @property
+    def linears(self) -> tuple[Linear, Linear]:
+        """Its two layers."""
+        width = self.shape.inputs
+        return Linear(width, width // 2), Linear(width // 2, width)
+
+    def module(self) -> nn.Module:
+        """The operation as a module."""
+        return SqueezeExcitation(self.shape)
+
+    def draw(self, draft: Draft, path: str, feed: int, extent: Extent) -> tuple[int, Extent]:
+        """Adds the operation's nodes, the mean not among them: see `Layer.draw`."""
+        squeeze, excite = self.linears
+        gate, _ = squeeze.draw(draft, below(path, "squeeze"), feed, Extent.ONE)
+        gate, _ = excite.draw(draft, below(path, "excite"), gate, Extent.ONE)
+        after = extent if self.shape.stride == 1 else Extent.OUTPUT
+        return draft.add(Part("cse", (feed, gate), op="mul", extent=extent, work=2 * self.shape.inputs)), after
+
+
 class SqueezeExcitation(nn.Module):
     """Rescale channels by what a two-layer perceptron makes of their means (Hu et al., 2018)."""
 
@@ -112,8 +149,7 @@ class SqueezeExcitation(nn.Module):
         super().__init__()
         if shape.inputs != shape.outputs:
             raise ValueError(f"squeeze-and-excitation keeps the width: {shape.inputs} in, {shape.outputs} out")
-        self.squeeze = nn.Linear(shape.inputs, shape.inputs // 2)
-        self.excite = nn.Linear(shape.inputs // 2, shape.inputs)
+        self.squeeze, self.excite = (linear.module() for linear in Excitation(shape).linears)
         self.stride = shape.stride
 
     def forward(self, x: Tensor) -> Tensor:
@@ -129,20 +165,62 @@ def _split(x: Tensor) -> Tensor:
     return torch.unflatten(x, 2, (HEADS, -1)).transpose(1, 2)
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Transformer:
+    """`Attention` as data."""
+
+    shape: Shape
+
+    @property
+    def layers(self) -> dict[str, Layer]:
+        """Its layers by name, in the order in which they run."""
+        width = self.shape.inputs
+        return {
+            "norm1": LayerNorm(width),
+            "qkv": Linear(width, 3 * width, bias=False),
+            "out": Linear(width, width),
+            "norm2": LayerNorm(width),
+            "hidden": Linear(width, width),
+            "project": Linear(width, width),
+        }
+
+    def module(self) -> nn.Module:
+        """The operation as a module."""
+        return Attention(self.shape)
+
+    def draw(self, draft: Draft, path: str, feed: int, extent: Extent) -> tuple[int, Extent]:
+        """Adds the operation's nodes: see `Layer.draw`."""
+        layers = self.layers
+
+        def run(names: tuple[str, ...], place: int) -> int:
+            for name in names:
+                place, _ = layers[name].draw(draft, below(path, name), place, extent)
+            return place
+
+        projected = run(("norm1", "qkv"), feed)
+        work = 2 * self.shape.inputs
+        attended = Part("msa", (projected,), op="scaled_dot_product_attention", extent=Extent.PAIRS, work=work)
+        mixed = draft.add(Part("sum", (feed, run(("out",), draft.add(attended))), op="add"))
+        expanded = run(("norm2", "hidden", "project"), mixed)
+        return draft.add(Part("sum", (mixed, expanded), op="add")), extent
+
+
 class Attention(nn.Module):
     """A transformer block on the pixels of a feature map (Dosovitskiy et al., 2021), 8 heads."""
+
+    norm1: nn.Module
+    qkv: nn.Module
+    out: nn.Module
+    norm2: nn.Module
+    hidden: nn.Module
+    project: nn.Module
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         if shape.inputs != shape.outputs:
             raise ValueError(f"self-attention keeps the width: {shape.inputs} in, {shape.outputs} out")
-        width = shape.inputs
-        self.norm1 = nn.LayerNorm(width)
-        self.qkv = nn.Linear(width, 3 * width, bias=False)
-        self.out = nn.Linear(width, width)
-        self.norm2 = nn.LayerNorm(width)
-        self.hidden = nn.Linear(width, width)
-        self.project = nn.Linear(width, width)
+        for name, layer in Transformer(shape).layers.items():
+            self.add_module(name, layer.module())
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, channels, h, w) to the same."""
@@ -155,34 +233,18 @@ class Attention(nn.Module):
         return result
 
 
-class PositionTable(nn.Module):
-    """Add a learned table of (1, channels, side, side)."""
-
-    def __init__(self, channels: int, side: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(0.02 * torch.randn(1, channels, side, side))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Add the table to `x`, (batch, channels, side, side)."""
-        return x + self.weight
+def _pool(node_type: str) -> Callable[[Shape], Layer]:
+    return lambda shape: Pool(node_type, shape.inputs, 3, shape.stride, 1)
 
 
-def _max_pool(shape: Shape) -> nn.Module:
-    return nn.MaxPool2d(3, shape.stride, padding=1)
+def _skip(shape: Shape) -> Layer:
+    return Pass(nn.Identity) if shape.stride == 1 else Reduction(shape)
 
 
-def _avg_pool(shape: Shape) -> nn.Module:
-    return nn.AvgPool2d(3, shape.stride, padding=1, count_include_pad=False)
-
-
-def _skip(shape: Shape) -> nn.Module:
-    return nn.Identity() if shape.stride == 1 else FactorizedReduce(shape)
-
-
-#: How each primitive but 'none' is built.
-BUILDERS: dict[str, Callable[[Shape], nn.Module]] = {
-    "max_pool_3x3": _max_pool,
-    "avg_pool_3x3": _avg_pool,
+#: What each primitive but 'none' is.
+OPERATIONS: dict[str, Callable[[Shape], Layer | Sequence]] = {
+    "max_pool_3x3": _pool("max_pool"),
+    "avg_pool_3x3": _pool("avg_pool"),
     "skip": _skip,
     "sep_conv_3x3": lambda shape: separable(shape, 3),
     "sep_conv_5x5": lambda shape: separable(shape, 5),
@@ -193,6 +255,6 @@ BUILDERS: dict[str, Callable[[Shape], nn.Module]] = {
     "conv_3x3": lambda shape: relu_conv(shape, 3),
     "conv_5x5": lambda shape: relu_conv(shape, 5),
     "conv_7x7": lambda shape: relu_conv(shape, 7),
-    "msa": Attention,
-    "cse": SqueezeExcitation,
+    "msa": Transformer,
+    "cse": Excitation,
 }

@@ -1,10 +1,14 @@
-"""Architectures as data: everything that is needed to build a network, and nothing else."""
+"""Architectures of cells as data: everything that is needed to build a network, and nothing else."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
+
+from torch import nn
+
+from ghn_init.graph.arch import ArchGraph
 
 #: The operations on the edges of a cell, as DeepNets-1M has them (Knyazev et al., 2021, section 3.1).
 PRIMITIVES: tuple[str, ...] = (
@@ -82,6 +86,8 @@ class Architecture:
         fc_dim: width of the hidden ones.
     """
 
+    kind: ClassVar[str] = "cells"
+
     normal: CellGenotype
     reduction: CellGenotype
     n_cells: int
@@ -130,24 +136,67 @@ class Architecture:
         """The genotype of cell `index`."""
         return self.reduction if index in self.reductions else self.normal
 
+    def with_width(self, width: int) -> Architecture:
+        """The same network with other channels of the first cells."""
+        return dataclasses.replace(self, width=width)
+
+    def build(self, num_classes: int = 10, image_size: int = 32) -> nn.Module:
+        """The network in evaluation mode, on the current default device.
+
+        Args:
+            num_classes: outputs of the classifier.
+            image_size: side of the images; only networks with `fixed_resolution` depend on it.
+
+        Raises:
+            ValueError: 'none' operations cut the output off from the image.
+        """
+        from ghn_init.deepnets.network import Network
+
+        return Network(self, num_classes, image_size).eval()
+
+    def graph(self, num_classes: int = 10, image_size: int = 32) -> ArchGraph:
+        """The graph of what `build` returns, without building or tracing it."""
+        from ghn_init.deepnets.cells import plan
+
+        return plan(self, num_classes, image_size).graph()
+
+    def cost(self, image_size: int = 32) -> float:
+        """Approximate multiply-adds of a forward pass of one image."""
+        from ghn_init.deepnets.cells import plan
+
+        return plan(self, image_size=image_size).cost
+
     def to_dict(self) -> dict[str, Any]:
-        """The architecture as JSON types; `from_dict` reads it back."""
-        return json.loads(json.dumps(dataclasses.asdict(self)))  # type: ignore[no-any-return]
+        """The architecture as JSON types; `ghn_init.deepnets.from_dict` reads it back."""
+        return {"kind": self.kind, **json.loads(json.dumps(dataclasses.asdict(self)))}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Architecture:
         """Inverse of `to_dict`.
 
         Raises:
-            ValueError: unknown or missing keys, or an impossible architecture.
+            ValueError: another kind, unknown or missing keys, or an impossible architecture.
         """
-        known = {field.name for field in dataclasses.fields(cls)}
-        if unknown := set(data) - known:
-            raise ValueError(f"unknown keys of an architecture: {', '.join(sorted(unknown))}")
-        if missing := {"normal", "reduction", "n_cells", "width"} - set(data):
-            raise ValueError(f"missing keys of an architecture: {', '.join(sorted(missing))}")
+        data = checked(data, cls)
         cells = {name: _cell_from_dict(data[name]) for name in ("normal", "reduction")}
         return cls(**{**data, **cells})
+
+
+def checked(data: dict[str, Any], cls: type[Any]) -> dict[str, Any]:
+    """The fields of an architecture of class `cls` in its `to_dict`.
+
+    Raises:
+        ValueError: another kind, or unknown or missing keys.
+    """
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    if (kind := data.get("kind", cls.kind)) != cls.kind:
+        raise ValueError(f"an architecture of kind {kind!r}; {cls.__name__} reads {cls.kind!r}")
+    if unknown := set(data) - set(fields) - {"kind"}:
+        raise ValueError(f"unknown keys of an architecture: {', '.join(sorted(unknown))}")
+    required = {name for name, field in fields.items() if field.default is dataclasses.MISSING}
+    if missing := required - set(data):
+        raise ValueError(f"missing keys of an architecture: {', '.join(sorted(missing))}")
+    return {name: value for name, value in data.items() if name != "kind"}
 
 
 def _cell_from_dict(data: dict[str, Any]) -> CellGenotype:

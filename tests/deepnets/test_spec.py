@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ghn_init.deepnets import Architecture, CellGenotype, Classic, sample
+from ghn_init.deepnets import Architecture, CellGenotype, Classic, from_dict, sample
 from ghn_init.deepnets.liveness import live_cells, output_alive
 
 POOL = CellGenotype(steps=((("max_pool_3x3", 0), ("skip", 1)),), output=(2,))
@@ -14,12 +14,19 @@ POOL = CellGenotype(steps=((("max_pool_3x3", 0), ("skip", 1)),), output=(2,))
 @given(st.integers(0, 10**6))
 def test_json_round_trip(index):
     architecture = sample("val", index)
-    assert Architecture.from_dict(json.loads(json.dumps(architecture.to_dict()))) == architecture
+    assert from_dict(json.loads(json.dumps(architecture.to_dict()))) == architecture
 
 
 def test_classic_round_trip():
     classic = Classic("bottleneck", (1, 2, 3), 16)
-    assert Classic.from_dict(json.loads(json.dumps(classic.to_dict()))) == classic
+    assert from_dict(json.loads(json.dumps(classic.to_dict()))) == classic
+
+
+def test_unknown_kinds_are_refused():
+    with pytest.raises(ValueError, match="unknown kind of architecture 'dense'; known are cells, classic"):
+        from_dict({"kind": "dense"})
+    with pytest.raises(ValueError, match="kind 'classic'; Architecture reads 'cells'"):
+        Architecture.from_dict(Classic("plain", (1,), 8).to_dict())
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,190 @@
+"""Pieces of graphs: the nodes that a layer or an operation turns into, with its parameters and its work.
+
+A `Fragment` says of an operation, without building it, what its part of the graph is, how many parameters it has and
+how many multiply-adds it takes. A `Sketch` puts fragments together to the graph that `ghn_init.graph.trace` finds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import functools
+import itertools
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+from ghn_init.graph import ArchGraph
+from ghn_init.graph.arch import Node
+
+#: In `Part.feeds`: the input of the fragment.
+FED = -1
+
+
+class Extent(enum.IntEnum):
+    """At how many places the work of a part is done: the powers of the sides are in `Fragment.cost`."""
+
+    ONE = 0
+    INPUT = 1
+    OUTPUT = 2
+    PAIRS = 3
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Part:
+    """One node of a fragment.
+
+    Attributes:
+        type: node type.
+        feeds: parts before it, by place, that feed it; `FED` is the fragment's input.
+        path: of its module, below the fragment's.
+        param: name of its parameter in that module.
+        shape: of its parameter, or ``(1, 1, height, width)`` of a pooling window.
+        rider: name of a second parameter of the same shape.
+        op: name of the operation that it stands for, where that is no module.
+        with_previous: whether it stands for the same operation as the part before.
+        extent: where its work is done.
+        work: multiply-adds at each place.
+    """
+
+    type: str
+    feeds: tuple[int, ...] = (FED,)
+    path: str = ""
+    param: str | None = None
+    shape: tuple[int, ...] | None = None
+    rider: str | None = None
+    op: str | None = None
+    with_previous: bool = False
+    extent: Extent = Extent.INPUT
+    work: float = 0.0
+
+    @property
+    def size(self) -> int:
+        """Number of parameters."""
+        if self.param is None or self.shape is None:
+            return 0
+        return math.prod(self.shape) * (1 if self.rider is None else 2)
+
+
+@dataclasses.dataclass(frozen=True)
+class Fragment:
+    """The nodes of an operation, in execution order; the last one is its result, or the input where there is none."""
+
+    parts: tuple[Part, ...] = ()
+
+    @functools.cached_property
+    def size(self) -> int:
+        """Number of parameters."""
+        return sum(part.size for part in self.parts)
+
+    @functools.cached_property
+    def _work(self) -> tuple[float, ...]:
+        totals = [0.0] * len(Extent)
+        for part in self.parts:
+            totals[part.extent] += part.work
+        return tuple(totals)
+
+    def cost(self, side: int, side_out: int) -> float:
+        """Approximate multiply-adds for one image.
+
+        Args:
+            side: height and width of the input.
+            side_out: height and width of the output.
+        """
+        once, at_input, at_output, pairs = self._work
+        places = side * side
+        return once + at_input * places + at_output * side_out * side_out + pairs * places * places
+
+
+def below(path: str, name: str) -> str:
+    """The path of what is called `name` in the module at `path`; either may be empty."""
+    return f"{path}.{name}" if path and name else path or name
+
+
+class Draft:
+    """A fragment in the making.
+
+    Attributes:
+        parts: the parts so far.
+    """
+
+    def __init__(self) -> None:
+        self.parts: list[Part] = []
+
+    def add(self, part: Part) -> int:
+        """The place of a new part."""
+        self.parts.append(part)
+        return len(self.parts) - 1
+
+    def fragment(self) -> Fragment:
+        """What was made."""
+        return Fragment(tuple(self.parts))
+
+
+class Sketch:
+    """A graph in the making, in the order in which a network's operations run.
+
+    Joins of a single node are no nodes, and names of operations count as those of `torch.fx` do, so that the graph is
+    the one that `ghn_init.graph.trace` finds.
+    """
+
+    def __init__(self) -> None:
+        self._nodes: list[Node] = [Node("input", source="input")]
+        self._edges: list[tuple[int, int]] = []
+        self._names: Counter[str] = Counter()
+        self._name = ""
+
+    def place(self, fragment: Fragment, feed: int, prefix: str) -> int:
+        """Adds the nodes of an operation.
+
+        Args:
+            fragment: of the operation.
+            feed: the node that feeds it.
+            prefix: path of its module.
+
+        Returns:
+            The node of its result.
+        """
+        places = [feed]  # FED is the last entry of a list of the parts' nodes in reverse
+        for part in fragment.parts:
+            feeds = [places[place + 1] for place in part.feeds]
+            path = below(prefix, part.path)
+            if part.op is not None and not part.with_previous:
+                self._count(part.op)
+            source = path if part.op is None else self._name
+            node = Node(part.type, None, part.shape, source=source)
+            if part.param is not None:
+                rider = part.rider and below(path, part.rider)
+                node = Node(part.type, below(path, part.param), part.shape, part.shape, rider, False, source)
+            places.append(self._add(node, feeds) if len(feeds) < 2 or len(set(feeds)) > 1 else feeds[0])
+        return places[-1]
+
+    def join(self, op: str, feeds: Sequence[int]) -> int:
+        """The node of a sum ("add") or a concatenation ("cat"), or the one that is joined with itself."""
+        self._count(op)
+        if len(set(feeds)) < 2:
+            return feeds[0]
+        return self._add(Node(_JOINS[op], source=self._name), feeds)
+
+    def graph(self) -> ArchGraph:
+        """The graph; the last node must be the bias of the classifier, behind its weight."""
+        weight, bias = self._nodes[-2:]
+        head = (dataclasses.replace(weight, head=True), dataclasses.replace(bias, head=True))
+        return ArchGraph((*self._nodes[:-2], *head), tuple(self._edges))
+
+    def _add(self, node: Node, feeds: Sequence[int]) -> int:
+        self._nodes.append(node)
+        index = len(self._nodes) - 1
+        self._edges += zip(sorted(set(feeds)), itertools.repeat(index))
+        return index
+
+    def _count(self, op: str) -> None:
+        """Names an operation."""
+        number = self._names[op]
+        self._names[op] = number + 1
+        self._name = f"{op}_{number}" if number and op in _NUMBERED else op
+
+
+_JOINS = {"add": "sum", "cat": "concat"}
+#: Operations whose nodes are named as the trace numbers them; others by what they call.
+_NUMBERED = frozenset({"add", "cat", "mul"})
