@@ -1,8 +1,26 @@
 """Image data sets, and batches of them with augmentation on tensors."""
 
-from ghn_init.training.data.batch import draw_batch, normalise
-from ghn_init.training.data.images import Images
+from ghn_init.training.data.augment import AUGMENTS, Augment
+from ghn_init.training.data.batch import batches, draw_batch, normalise
+from ghn_init.training.data.images import Images, ImageSet
+from ghn_init.training.data.lazy import LazyImages
 from ghn_init.training.data.parquet import read_parquet
+from ghn_init.training.data.sources import load_images
+from ghn_init.training.data.splits import EVALUATION
 from ghn_init.training.data.statistics import CIFAR10_MEAN, CIFAR10_STD
 
-__all__ = ["CIFAR10_MEAN", "CIFAR10_STD", "Images", "draw_batch", "normalise", "read_parquet"]
+__all__ = [
+    "AUGMENTS",
+    "CIFAR10_MEAN",
+    "CIFAR10_STD",
+    "EVALUATION",
+    "Augment",
+    "ImageSet",
+    "Images",
+    "LazyImages",
+    "batches",
+    "draw_batch",
+    "load_images",
+    "normalise",
+    "read_parquet",
+]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ghn_init.training.data.images import Images
+from ghn_init.training.data.augment import AUGMENTS, Augment
+from ghn_init.training.data.images import ImageSet
 from ghn_init.training.data.statistics import CIFAR10_MEAN, CIFAR10_STD
 
 
@@ -26,9 +28,72 @@ def normalise(
         mean: to subtract from each channel, of pixels in [0, 1].
         std: to divide by afterwards.
     """
-    x = pixels.float().div_(255)
-    if size is not None and x.shape[2:] != (size, size):
-        x = F.interpolate(x, size=(size, size), mode="area")
+    return _standardised(_resized(_unit(pixels), size), mean, std)
+
+
+def draw_batch(
+    images: ImageSet,
+    batch_size: int,
+    generator: torch.Generator,
+    *,
+    size: int | None = None,
+    augment: Augment | None = None,
+) -> tuple[Tensor, Tensor]:
+    """A random batch of augmented images.
+
+    Args:
+        images: where to draw from, with replacement.
+        batch_size: images to draw.
+        generator: on the CPU; decides on everything.
+        size: height and width of the returned images (averaged down); None for their own.
+        augment: what is done to them; None for the preset "standard".
+
+    Returns:
+        float32 (batch, 3, size, size) and the labels: int64 (batch,), or float32 (batch, classes) where `augment` mixes
+        images. Both on the images' device.
+    """
+    augment = AUGMENTS["standard"] if augment is None else augment
+    pixels, labels = images.take(torch.randint(len(images), (batch_size,), generator=generator))
+    x = augment.warped(_unit(augment.shifted(pixels, generator)), generator)
+    x = augment.recoloured(_resized(x, size), generator)
+    x = augment.erased(_standardised(x, images.mean, images.std), generator)
+    return augment.mixed(x, labels, images.num_classes, generator)
+
+
+def batches(
+    images: ImageSet, batch_size: int, *, size: int | None = None, limit: int | None = None
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """All images in order, or the first `limit`, without augmentation; the last batch may be smaller.
+
+    Args:
+        images: the images.
+        batch_size: images a batch.
+        size: height and width of the returned images (averaged down); None for their own.
+        limit: images at most.
+
+    Yields:
+        float32 (batch, 3, size, size) and int64 (batch,), on the images' device.
+    """
+    count = len(images) if limit is None else min(limit, len(images))
+    for start in range(0, count, batch_size):
+        pixels, labels = images.take(torch.arange(start, min(start + batch_size, count)))
+        yield normalise(pixels, size, images.mean, images.std), labels
+
+
+def _unit(pixels: Tensor) -> Tensor:
+    """uint8 as float32 in [0, 1]."""
+    return pixels.float().div_(255)
+
+
+def _resized(x: Tensor, size: int | None) -> Tensor:
+    """`x`, averaged over areas down to `size`."""
+    if size is None or x.shape[2:] == (size, size):
+        return x
+    return F.interpolate(x, size=(size, size), mode="area")
+
+
+def _standardised(x: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """`x` less the mean, divided by the standard deviation, in place."""
     return x.sub_(_channels(mean, x.device)).div_(_channels(std, x.device))
 
 
@@ -36,33 +101,3 @@ def normalise(
 def _channels(values: tuple[float, ...], device: torch.device) -> Tensor:
     """`values` as (1, 3, 1, 1); kept, since a copy to a GPU for every batch would make it wait."""
     return torch.tensor(values, device=device).view(1, 3, 1, 1)
-
-
-def draw_batch(
-    images: Images, batch_size: int, generator: torch.Generator, *, pad: int = 4, size: int | None = None
-) -> tuple[Tensor, Tensor]:
-    """A random batch with random shifts by up to `pad` pixels (zeros beyond the border) and random flips.
-
-    Args:
-        images: where to draw from, with replacement.
-        batch_size: images to draw.
-        generator: what decides.
-        pad: largest shift; 0 for none.
-        size: side of the returned images (averaged down); None for their own.
-
-    Returns:
-        float32 (batch, 3, size, size) and int64 (batch,).
-    """
-    chosen = torch.randint(len(images), (batch_size,), generator=generator)
-    pixels, labels = images.take(chosen)
-    if pad:
-        height, width = pixels.shape[2:]
-        top, left = torch.randint(2 * pad + 1, (2, batch_size), generator=generator)
-        rows = top[:, None] + torch.arange(height)
-        columns = left[:, None] + torch.arange(width)
-        flip = torch.rand(batch_size, generator=generator) < 0.5
-        columns = torch.where(flip[:, None], columns.flip(1), columns)
-        padded = F.pad(pixels, (pad, pad, pad, pad))
-        pixels = padded[torch.arange(batch_size)[:, None, None], :, rows[:, :, None], columns[:, None, :]]
-        pixels = pixels.permute(0, 3, 1, 2)
-    return normalise(pixels, size, images.mean, images.std), labels

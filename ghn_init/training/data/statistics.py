@@ -32,7 +32,7 @@ def measure(pixels: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """
     pixels = pixels[:: -(-len(pixels) // SAMPLE)]
     counts = torch.zeros(3, 256, dtype=torch.int64)
-    for chunk in pixels.split(_CHUNK):
+    for chunk in torch.split(pixels, _CHUNK):
         counts += torch.stack([torch.bincount(chunk[:, c].flatten(), minlength=256) for c in range(3)]).cpu()
     values = torch.arange(256)
     count = pixels.numel() // 3
