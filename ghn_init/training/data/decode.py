@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ghn_init.training.data.records import BadImageError, Encoded
 
@@ -84,6 +84,8 @@ def decode(encoded: Encoded, size: int | None = None) -> Pixels:
             if size is not None:
                 image.draft(None, (2 * size, 2 * size))  # a JPEG of many times the size is decoded at a fraction
             return _pixels(image, size)
+    except UnidentifiedImageError as error:
+        raise BadImageError("it is no image that Pillow can read") from error
     except UNREADABLE as error:
         raise BadImageError(f"{type(error).__name__}: {error}") from error
 

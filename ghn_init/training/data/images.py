@@ -39,6 +39,9 @@ class ImageSet(abc.ABC):
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self)} images of {self.num_classes} classes, on {self.device})"
+
     @property
     @abc.abstractmethod
     def device(self) -> torch.device:
@@ -101,7 +104,7 @@ class ImageSet(abc.ABC):
             raise DataError(f"label {int(self.labels.max())}, where the other images have {other.num_classes} classes")
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Images(ImageSet):
     """Labelled images in memory.
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from ghn_init.errors import DataError
 from ghn_init.training.data.decode import Pixels, available_cores, decode_all
 from ghn_init.training.data.images import Images
-from ghn_init.training.data.records import BadImageError, Encoded, Records, Stream
+from ghn_init.training.data.records import BadImageError, Encoded, Records, Stream, label_problem
 
 logger = logging.getLogger(__name__)
 
@@ -105,12 +105,12 @@ class _Filling:
 
     def fill(self, rows: Iterator[_Row]) -> Images:
         workers = available_cores()
-        done = 0
+        done, before = 0, self.skipped
         while chunk := list(itertools.islice(rows, _CHUNK)):
             decoded = decode_all((row.encoded for row in chunk), self.size, workers)
             good: list[Pixels] = []
             for row, result in zip(chunk, decoded, strict=True):
-                reason = result if isinstance(result, BadImageError) else self._label_problem(row.label)
+                reason = result if isinstance(result, BadImageError) else label_problem(row.label, self.names)
                 if reason is not None:
                     self.skipped += 1
                     logger.warning("skipped %s: %s", row.where(), reason)
@@ -124,19 +124,12 @@ class _Filling:
             if self.progress is not None:
                 self.progress(done, self.total)
         if not self.labels:
-            raise DataError(f"not one good image among {done + self.skipped}; the log says why each was skipped")
+            raise DataError(f"not one good image among {done + before}; the log says why each was skipped")
         logger.info("%d images of %dx%d in memory, %d skipped", len(self.labels), *self.pixels.shape[2:], self.skipped)
         # what was kept free for bad images goes
         pixels = self.pixels[: len(self.labels)]
         pixels = pixels if len(pixels) == len(self.pixels) else pixels.clone()
         return Images(pixels, torch.tensor(self.labels), names=self.names, skipped=self.skipped)
-
-    def _label_problem(self, label: int) -> str | None:
-        if label < 0:
-            return "it has no label"
-        if self.names and label >= len(self.names):
-            return f"label {label} of {len(self.names)} classes"
-        return None
 
     def _check_size(self, image: Pixels, row: _Row) -> None:
         if not len(self.pixels):

@@ -19,6 +19,20 @@ class BadImageError(Exception):
     """An image that cannot be used; the message says why."""
 
 
+def label_problem(label: int, names: tuple[str, ...]) -> str | None:
+    """Why an image cannot be used with this label; None if it can.
+
+    Args:
+        label: -1 where it is missing.
+        names: the classes' names; empty if unknown.
+    """
+    if label < 0:
+        return "it has no label"
+    if names and label >= len(names):
+        return f"label {label}, where there are {len(names)} classes"
+    return None
+
+
 class Records(abc.ABC):
     """Labelled images that can be read in any order.
 

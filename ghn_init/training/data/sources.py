@@ -17,7 +17,7 @@ from ghn_init.training.data.images import Images
 from ghn_init.training.data.lazy import LazyImages
 from ghn_init.training.data.memory import Progress, records_into_memory, stream_into_memory
 from ghn_init.training.data.parquet import open_parquet, parquet_files
-from ghn_init.training.data.records import Records, Stream
+from ghn_init.training.data.records import Records, Stream, label_problem
 from ghn_init.training.data.request import Request
 from ghn_init.training.data.tar import open_tar
 from ghn_init.training.data.timm_streams import open_tfds, open_wds
@@ -127,7 +127,8 @@ def _labelled(records: Records, limit: int | None) -> tuple[Tensor, int]:
     labels = records.labels[chosen]
     good = (labels >= 0) & (labels < (len(records.names) or torch.iinfo(labels.dtype).max))
     for index in chosen[~good].tolist():
-        logger.warning("skipped %s: label %d is none of a class", records.describe(index), int(records.labels[index]))
+        why = label_problem(int(records.labels[index]), records.names)
+        logger.warning("skipped %s: %s", records.describe(index), why)
     if not good.any():
         raise DataError(f"none of {count} images has a label: is this split meant for submissions?")
     return chosen[good], int((~good).sum())
