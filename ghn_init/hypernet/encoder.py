@@ -59,11 +59,16 @@ class NodeEncoder(nn.Module):
         sides = sorted({*range(1, max(12, config.max_shape[3]), 2), *EXTRA_SIDES})
         self._channel_rows = nearest_rows(channels, CHANNEL_EXCEPTIONS)
         self._side_rows = nearest_rows(sides, SIDE_EXCEPTIONS)
+        self._known: tuple[tuple[str | int, ...], ...] = (tuple(config.node_types), (*channels, "none"), (*sides, "none"))
         self._no_shape = (len(channels), len(channels), len(sides), len(sides))
         self._type_rows = {name: row for row, name in enumerate(config.node_types)}
         self.types = nn.Embedding(len(config.node_types), config.hid)
         self.channels = nn.Embedding(len(channels) + 1, config.hid // 4)
         self.sides = nn.Embedding(len(sides) + 1, config.hid // 4)
+
+    def rows(self) -> dict[str, tuple[str | int, ...]]:
+        """What the rows of each table stand for: node types, numbers of channels, kernel sides; by parameter name."""
+        return dict(zip(("types.weight", "channels.weight", "sides.weight"), self._known, strict=True))
 
     def shape_rows(self, shape: Sequence[int] | None) -> tuple[int, int, int, int]:
         """Rows of the channel (twice) and side (twice) embeddings for a parameter's shape."""

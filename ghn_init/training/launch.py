@@ -1,4 +1,4 @@
-"""Processes that train together on one machine's CPU cores."""
+"""Processes that train together on one machine, without ``torchrun``."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from torch.multiprocessing.spawn import spawn
 
 
 def run_processes(count: int, work: Callable[..., None], *arguments: Any) -> None:
-    """Call ``work(*arguments)`` in `count` processes joined by gloo, one thread each; returns when all have ended.
+    """Call ``work(*arguments)`` in `count` processes joined by gloo; returns when all have ended.
 
-    With a count of 1 the call happens in this process. `work` must be importable by name.
+    The processes share the CPU's cores, and may share one GPU: small networks are bound by the launching of kernels, so
+    that several processes keep a GPU busier than one. With a count of 1 the call happens in this process. `work` must
+    be importable by name.
     """
     if count == 1:
         work(*arguments)
@@ -26,8 +28,9 @@ def run_processes(count: int, work: Callable[..., None], *arguments: Any) -> Non
 
 
 def _child(rank: int, count: int, meeting: str, work: Callable[..., None], arguments: tuple[Any, ...]) -> None:
-    torch.set_num_threads(1)
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // count))
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    os.environ["LOCAL_RANK"] = str(rank)
     dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=count)
     try:
         work(*arguments)

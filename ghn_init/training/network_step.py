@@ -10,7 +10,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from ghn_init.hypernet.tiling import split_rows
-from ghn_init.training.pool import Entry
+from ghn_init.training.entries import Entry
 
 #: How images and kernels lie in memory, by device: on CPU depthwise convolutions are several times faster so.
 LAYOUTS = {"cpu": torch.channels_last}

@@ -2,80 +2,69 @@
 
 from __future__ import annotations
 
-import csv
-import dataclasses
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-import torch
-import torch.distributed as dist
-from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from ghn_init.deepnets import stream
+from ghn_init.errors import TrainingError
 from ghn_init.hypernet import GHN
-from ghn_init.training.checkpoint import load_state, save_state
+from ghn_init.training.architectures import ArchitectureStream
 from ghn_init.training.config import TrainConfig
-from ghn_init.training.data import Images, draw_batch
-from ghn_init.training.network_step import NetworkStep, network_step
+from ghn_init.training.data import ImageSet
+from ghn_init.training.group import Group
+from ghn_init.training.logbook import Record
+from ghn_init.training.meta_batches import MetaBatches
+from ghn_init.training.meta_step import MetaStep, StepResult
 from ghn_init.training.optim import make_optimisers, make_schedules
-from ghn_init.training.pool import Entry
 
 logger = logging.getLogger(__name__)
 
-
-@dataclasses.dataclass
-class Record:
-    """One line of the log: means over the steps since the last."""
-
-    step: int
-    architecture_steps: int
-    seconds: float
-    loss: float
-    accuracy: float
-    gradient_norm: float
-    lr: float
-    skipped: int
+#: So many steps in a row in which nothing could be trained end a run.
+MAX_FAILURES = 20
 
 
 class Trainer:
-    """Trains `ghn` on a pool of architectures and a set of images.
+    """Trains `ghn` on a stream of architectures and a set of images.
 
-    What step t does depends on the seed and t alone, so that a resumed run goes on as if it had not stopped. With
-    `torch.distributed` initialised, the architectures of a step are shared out over the processes.
+    What step t does depends on the seed and t alone, so that a resumed run goes on as if it had not stopped.
 
     Args:
-        ghn: the GHN, with the same weights in every process.
-        pool: the architectures.
-        images: the training images.
+        ghn: the GHN, with the same weights in every process; moved to the group's device.
+        images: the training images, on the group's device.
         config: the settings.
-        folder: where `state.pt` and `log.csv` go (from the first process only); None for nowhere.
+        group: the processes that train together.
+        workers: processes that prepare architectures ahead; 0 for none.
     """
 
     def __init__(
-        self, ghn: GHN, pool: Sequence[Entry], images: Images, config: TrainConfig, folder: Path | None = None
+        self,
+        ghn: GHN,
+        images: ImageSet,
+        config: TrainConfig,
+        group: Group | None = None,
+        *,
+        workers: int = 0,
     ) -> None:
-        if not pool:
-            raise ValueError("the pool of architectures is empty")
-        self.ghn = ghn
-        self.pool = pool
+        self.group = Group() if group is None else group
+        self.ghn = ghn.to(self.group.device)
         self.images = images
         self.config = config
-        self.folder = folder
-        self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+        self.workers = workers
+        stream = ArchitectureStream(config.architectures, config.steps, config.seed)
+        self.batches = MetaBatches(stream, ghn.config, config.meta_batch, self.group.rank, self.group.world)
         self.optimisers = make_optimisers(ghn, config)
         self.schedules = make_schedules(self.optimisers, config)
         average = get_ema_multi_avg_fn(config.ema)  # type: ignore[no-untyped-call]
         self.average = AveragedModel(ghn, multi_avg_fn=average)
         self.step = 0
-        self.skipped = 0
         self.seconds = 0.0
-        weights = torch.tensor([float(len(entry.graph)) for entry in pool], dtype=torch.float64) ** -config.cost_power
-        self._probabilities = (weights / weights.sum()).numpy()
+        self.not_finite = 0
+        self.out_of_memory = 0
+        self._meta_step = MetaStep(self.ghn, images, config, self.group)
 
     @property
     def averaged(self) -> GHN:
@@ -84,168 +73,79 @@ class Trainer:
         return module
 
     def run(
-        self,
-        steps: int | None = None,
-        *,
-        log_every: int = 50,
-        save_every: int = 500,
-        watch: Callable[[Trainer], None] | None = None,
-    ) -> list[Record]:
-        """Train up to step `steps` (by default the end), and return the log's lines.
+        self, steps: int | None = None, *, log_every: int = 50, after: Callable[[Trainer, Record | None], bool]
+    ) -> None:
+        """Train up to step `steps` (by default the end).
 
         Args:
             steps: last step, counted from the run's beginning.
-            log_every: steps from one line of the log to the next.
-            save_every: steps from one saved state to the next.
-            watch: called after each line of the log, in every process.
+            log_every: steps from one record to the next.
+            after: called after each step, in every process, with a record where one is due; true ends the training.
+
+        Raises:
+            TrainingError: in `MAX_FAILURES` steps in a row no network could be trained.
         """
         last = self.config.steps if steps is None else min(steps, self.config.steps)
-        records: list[Record] = []
-        done: list[tuple[float, float, float]] = []
+        done: list[StepResult] = []
+        failures, before, steps_before = 0, self.seconds, self.step
         self.ghn.train()
+        shares = self.batches.from_step(self.step, self.workers)
         while self.step < last:
             started = time.perf_counter()
-            done.append(self._meta_step())
+            result = self.train_step(next(shares))
             self.seconds += time.perf_counter() - started
+            done.append(result)
+            failures = 0 if result.trained else failures + 1
+            if failures == MAX_FAILURES:
+                raise TrainingError(
+                    f"step {self.step}: in {failures} steps in a row no network had a finite loss and enough memory. "
+                    "The log names the reasons; a lower learning rate, or fewer images a network, may help."
+                )
+            record = None
             if self.step % log_every == 0 or self.step == last:
-                records.append(self._record(done))
-                done = []
-                if watch is not None:
-                    watch(self)
-            if self.step % save_every == 0 or self.step == last:
-                self.save()
-        return records
+                rate = (self.step - steps_before) * self.config.meta_batch / max(self.seconds - before, 1e-9)
+                record = self._record(done, rate)
+                done, before, steps_before = [], self.seconds, self.step
+            if after(self, record):
+                return
 
-    def choose(self, step: int) -> list[int]:
-        """Indices into the pool of the architectures of `step`, for all processes."""
-        rng = stream("step", self.config.seed, step)
-        chosen = rng.choice(len(self.pool), size=self.config.meta_batch, p=self._probabilities)
-        return [int(index) for index in chosen]
-
-    def share(self, chosen: Sequence[int]) -> list[int]:
-        """Positions in `chosen` that this process works on: the largest first, each to who has the least to do."""
-        loads = [0] * self.world
-        mine = []
-        for place in sorted(range(len(chosen)), key=lambda place: -len(self.pool[chosen[place]].graph)):
-            least = loads.index(min(loads))
-            loads[least] += len(self.pool[chosen[place]].graph)
-            if least == self.rank:
-                mine.append(place)
-        return sorted(mine)
-
-    def _meta_step(self) -> tuple[float, float, float]:
-        """One step of the optimisers: mean loss, mean accuracy, norm of the gradient."""
-        config = self.config
-        chosen = self.choose(self.step)
-        mine = self.share(chosen)
-        entries = [self.pool[chosen[place]] for place in mine]
-        torch.manual_seed(int(stream("torch", config.seed, self.step, self.rank).integers(2**62)))
-        for optimiser in self.optimisers:
-            optimiser.zero_grad(set_to_none=False)
-        predictions = self.ghn([entry.graph for entry in entries])
-        results = [
-            self._network_step(entry, predicted, place)
-            for entry, predicted, place in zip(entries, predictions, mine, strict=True)
-        ]
-        outputs: list[Tensor] = []
-        gradients: list[Tensor] = []
-        for result, predicted in zip(results, predictions, strict=True):
-            outputs += [predicted[name] for name in result.gradients]
-            gradients += result.gradients.values()
-        if outputs:
-            torch.autograd.backward(outputs, gradients)
-
-        numbers = [torch.stack((result.loss, result.correct, result.finite)) for result in results]
-        read: list[list[float]] = torch.stack(numbers).tolist() if numbers else []
-        good = [(loss, correct) for loss, correct, finite in read if finite]
-        totals = self._reduce(
-            [
-                sum(loss for loss, _ in good),
-                sum(correct for _, correct in good),
-                float(len(good)),
-                float(len(results) - len(good)),
-            ]
-        )
-        norm = torch.nn.utils.clip_grad_norm_(self.ghn.parameters(), config.clip)
-        failed = int(totals[3])
-        if failed:
-            self.skipped += failed
-            logger.warning("step %d: %d networks skipped, their loss or gradient was not finite", self.step, failed)
-        if torch.isfinite(norm):
+    def train_step(self, share: list[Any]) -> StepResult:
+        """One step of the optimisers, on this process's `share` of the meta-batch."""
+        result = self._meta_step(self.step, share)
+        self.not_finite += result.not_finite
+        self.out_of_memory += result.out_of_memory
+        if not math.isfinite(result.gradient_norm):
+            self.not_finite += result.trained
+            result.not_finite, result.trained = result.not_finite + result.trained, 0
+            logger.warning("step %d skipped: the gradient of the GHN is not finite", self.step)
+        elif result.trained:
             for optimiser in self.optimisers:
                 optimiser.step()
             self.average.update_parameters(self.ghn)
-        else:
-            self.skipped += len(chosen)
-            logger.warning("step %d skipped: the gradient of the GHN is not finite", self.step)
         for schedule in self.schedules:
             schedule.step()
         self.step += 1
-        count = max(1.0, totals[2])
-        return totals[0] / count, totals[1] / count, float(norm)
+        return result
 
-    def _network_step(self, entry: Entry, predicted: dict[str, Tensor], place: int) -> NetworkStep:
-        config = self.config
-        seed = int(stream("images", config.seed, self.step, place).integers(2**62))
-        images, labels = draw_batch(
-            self.images,
-            config.batch_size,
-            torch.Generator().manual_seed(seed),
-            pad=config.pad,
-            size=entry.image_size,
-        )
-        return network_step(
-            entry,
-            predicted,
-            images,
-            labels,
-            clip=config.network_clip,
-            penalty=config.penalty,
-            share=1 / config.meta_batch,
-        )
-
-    def _reduce(self, numbers: list[float]) -> list[float]:
-        """Sum `numbers` and the GHN's gradients over the processes, in one message."""
-        parameters = [parameter for parameter in self.ghn.parameters() if parameter.requires_grad]
-        for parameter in parameters:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-        if self.world == 1:
-            return numbers
-        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        flat = torch.cat([*(gradient.flatten() for gradient in gradients), torch.tensor(numbers)])
-        dist.all_reduce(flat)
-        place = 0
-        for gradient in gradients:
-            gradient.copy_(flat[place : place + gradient.numel()].view_as(gradient))
-            place += gradient.numel()
-        return [float(number) for number in flat[place:]]
-
-    def _record(self, done: Sequence[tuple[float, float, float]]) -> Record:
-        loss, correct, norm = (math.fsum(column) / len(done) for column in zip(*done, strict=True))
-        record = Record(
+    def _record(self, done: list[StepResult], rate: float) -> Record:
+        good = [result for result in done if result.trained]
+        count = sum(result.trained for result in good)
+        return Record(
             step=self.step,
             architecture_steps=self.step * self.config.meta_batch,
             seconds=round(self.seconds, 1),
-            loss=round(loss, 4),
-            accuracy=round(correct, 4),
-            gradient_norm=round(norm, 4),
+            loss=round(sum(result.loss * result.trained for result in good) / count, 4) if count else math.nan,
+            accuracy=round(sum(result.accuracy * result.trained for result in good) / count, 4) if count else math.nan,
+            gradient_norm=round(sum(result.gradient_norm for result in good) / len(good), 4) if good else math.nan,
             lr=float(self.schedules[0].get_last_lr()[0]),
-            skipped=self.skipped,
+            rate=round(rate, 2),
+            not_finite=self.not_finite,
+            out_of_memory=self.out_of_memory,
+            bad_images=self.images.skipped,
         )
-        if self.folder is not None and self.rank == 0:
-            row = dataclasses.asdict(record)
-            path = self.folder / "log.csv"
-            fresh = not path.exists()
-            with path.open("a", newline="") as file:
-                writer = csv.DictWriter(file, list(row))
-                if fresh:
-                    writer.writeheader()
-                writer.writerow(row)
-        return record
 
     def state(self) -> dict[str, Any]:
-        """All that a resumed run needs."""
+        """All that a resumed run needs: tensors and plain values."""
         return {
             "ghn_config": self.ghn.config.to_dict(),
             "train_config": self.config.to_dict(),
@@ -254,35 +154,24 @@ class Trainer:
             "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
             "schedules": [schedule.state_dict() for schedule in self.schedules],
             "step": self.step,
-            "skipped": self.skipped,
             "seconds": self.seconds,
+            "not_finite": self.not_finite,
+            "out_of_memory": self.out_of_memory,
         }
 
-    def save(self) -> None:
-        """Write the state to the run's folder, from the first process."""
-        if self.folder is not None and self.rank == 0:
-            save_state(self.state(), self.folder / "state.pt")
-
-    def start_from(self, path: Path) -> None:
-        """Take over the averaged weights of another run, and nothing else of it."""
-        saved = load_state(path)["average"]
-        weights = {name.removeprefix("module."): value for name, value in saved.items() if name != "n_averaged"}
-        self.ghn.load_state_dict(weights)
-        self.averaged.load_state_dict(weights)
-
-    def resume(self, path: Path) -> None:
-        """Continue from a state that `save` wrote.
+    def resume(self, state: dict[str, Any]) -> None:
+        """Continue from what `state` returned.
 
         Raises:
-            ValueError: the state is that of a GHN with another configuration.
+            TrainingError: the state is that of a GHN with another configuration.
         """
-        state = load_state(path)
         if state["ghn_config"] != self.ghn.config.to_dict():
-            raise ValueError(f"{path} holds a GHN with another configuration: {state['ghn_config']}")
+            raise TrainingError(f"the state is of a GHN with another configuration: {state['ghn_config']}")
         self.ghn.load_state_dict(state["ghn"])
         self.average.load_state_dict(state["average"])
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
         for schedule, saved in zip(self.schedules, state["schedules"], strict=True):
             schedule.load_state_dict(saved)
-        self.step, self.skipped, self.seconds = state["step"], state["skipped"], state["seconds"]
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.not_finite, self.out_of_memory = state["not_finite"], state["out_of_memory"]

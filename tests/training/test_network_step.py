@@ -4,19 +4,17 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from ghn_init.training.network_step import network_step
-from ghn_init.training.optim import make_optimisers, make_schedules
-from ghn_init.training.pool import build
 
 
 def parameters(entry):
     torch.manual_seed(0)
-    return {name: p.detach() for name, p in build(entry.architecture).named_parameters()}
+    return {name: p.detach() for name, p in entry.architecture.build().named_parameters()}
 
 
 def reference(entry, values, x, loss_of):
     """The loss and its gradients by plain autograd on a network of its own."""
     values = {name: p.clone().requires_grad_() for name, p in values.items()}
-    loss = loss_of(functional_call(build(entry.architecture), values, (x,)))
+    loss = loss_of(functional_call(entry.architecture.build(), values, (x,)))
     loss.backward()
     return loss.detach(), {name: p.grad for name, p in values.items()}
 
@@ -48,7 +46,7 @@ def test_gradients_are_those_of_the_loss(pool, soft, smoothing):
 
 def test_correct_is_the_share_of_right_answers(pool):
     entry, values, x = pool[1], parameters(pool[1]), torch.randn(8, 3, 16, 16)
-    answers = functional_call(build(entry.architecture), values, (x,)).argmax(dim=1)
+    answers = functional_call(entry.architecture.build(), values, (x,)).argmax(dim=1)
     wrong = torch.cat([answers[:6], (answers[6:] + 1) % 10])
     for labels in (wrong, F.one_hot(wrong, 10).float()):
         assert network_step(entry, values, x, labels, clip=1.0).correct == 0.75
@@ -127,26 +125,3 @@ def test_nothing_waits_for_the_device(pool, device, amp):
         result = network_step(pool[0], values, x, y, clip=1.0, penalty=0.1, label_smoothing=0.1, amp=amp)
     assert {tensor.device.type for tensor in (result.loss, result.correct, result.finite)} == {device}
     assert result.finite
-
-
-def test_every_parameter_has_one_optimiser(make_ghn, config):
-    import dataclasses
-
-    ghn = make_ghn()
-    for matrix_lr in (None, 1e-3):
-        optimisers = make_optimisers(ghn, dataclasses.replace(config, matrix_lr=matrix_lr))
-        held = [id(p) for optimiser in optimisers for group in optimiser.param_groups for p in group["params"]]
-        assert sorted(held) == sorted(id(p) for p in ghn.parameters())
-
-
-def test_warm_up_then_cosine(make_ghn, config):
-    optimisers = make_optimisers(make_ghn(), config)
-    schedule = make_schedules(optimisers, config)[0]
-    rates = []
-    for _ in range(config.steps + 1):
-        rates.append(schedule.get_last_lr()[0] / config.lr)
-        optimisers[0].step()
-        schedule.step()
-    assert rates[:3] == pytest.approx([0.5, 1.0, 1.0])
-    assert rates[4] == pytest.approx(0.51)
-    assert rates[-1] == pytest.approx(config.final_lr)

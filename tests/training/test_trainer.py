@@ -1,118 +1,194 @@
-import csv
 import dataclasses
+import math
 
 import pytest
 import torch
+from small_runs import SMALL, small_config, weights
 
-from ghn_init.training import network_step as network_step_module
+from ghn_init.errors import TrainingError
+from ghn_init.training import meta_step as meta_step_module
 from ghn_init.training.checkpoint import load_state, save_state
-from ghn_init.training.config import TrainConfig
-from ghn_init.training.trainer import Trainer
+from ghn_init.training.optim import make_optimisers, make_schedules
+from ghn_init.training.trainer import MAX_FAILURES, Trainer
 
 
-def weights(ghn):
-    return torch.cat([p.detach().flatten() for p in ghn.parameters()])
+def run(trainer, steps=None, log_every=50):
+    """The records of training up to `steps`."""
+    records = []
+
+    def after(trainer, record):
+        if record is not None:
+            records.append(record)
+        return False
+
+    trainer.run(steps, log_every=log_every, after=after)
+    return records
 
 
-def test_loss_falls_on_an_easy_problem(make_ghn, pool, images):
-    config = TrainConfig(steps=60, meta_batch=3, batch_size=16, lr=5e-3, warmup=5, pad=0, ema=0.5)
-    records = Trainer(make_ghn(), pool, images, config).run(log_every=20)
+def out_of_memory():
+    return torch.OutOfMemoryError("CUDA out of memory")
+
+
+def test_loss_falls_on_an_easy_problem(make_ghn, images):
+    config = small_config(steps=60, batch_size=16, lr=5e-3, warmup=5)
+    records = run(Trainer(make_ghn(), images, config), log_every=20)
     assert records[-1].loss < 0.6 * records[0].loss
     assert records[-1].accuracy > 0.8
     assert records[-1].architecture_steps == 180
+    assert records[-1].rate > 0
 
 
-@pytest.mark.parametrize("matrix_lr", [None, 1e-3])
-def test_a_resumed_run_ends_with_the_same_weights(make_ghn, pool, images, config, tmp_path, matrix_lr):
-    config = dataclasses.replace(config, matrix_lr=matrix_lr)
-    whole = Trainer(make_ghn(), pool, images, config)
-    whole.run()
+@pytest.mark.parametrize("changes", [{}, {"matrix_lr": 1e-3}, {"augment": "standard", "precision": "bfloat16"}])
+def test_a_resumed_run_ends_with_the_same_weights(make_ghn, images, tmp_path, changes):
+    config = small_config(**changes)
+    whole = Trainer(make_ghn(), images, config)
+    run(whole)
 
-    first = Trainer(make_ghn(), pool, images, config, tmp_path)
-    first.run(3)
-    second = Trainer(make_ghn(seed=5), pool, images, config, tmp_path)
-    second.resume(tmp_path / "state.pt")
+    first = Trainer(make_ghn(), images, config)
+    run(first, 3)
+    save_state(first.state(), tmp_path / "state.pt")
+    second = Trainer(make_ghn(seed=5), images, config)
+    second.resume(load_state(tmp_path / "state.pt"))
     assert second.step == 3
-    second.run()
+    run(second)
     assert torch.equal(weights(second.ghn), weights(whole.ghn))
     assert torch.equal(weights(second.averaged), weights(whole.averaged))
     assert not torch.equal(weights(second.averaged), weights(second.ghn))
 
 
-def test_a_state_of_another_ghn_is_refused(make_ghn, pool, images, config, tmp_path):
-    trainer = Trainer(make_ghn(), pool, images, config, tmp_path)
-    trainer.save()
-    state = load_state(tmp_path / "state.pt")
+def test_a_state_of_another_ghn_is_refused(make_ghn, images, config):
+    trainer = Trainer(make_ghn(), images, config)
+    state = trainer.state()
     state["ghn_config"]["hid"] = 32
-    save_state(state, tmp_path / "state.pt")
-    with pytest.raises(ValueError, match="another configuration"):
-        trainer.resume(tmp_path / "state.pt")
+    with pytest.raises(TrainingError, match="another configuration"):
+        trainer.resume(state)
 
 
-def test_start_from_takes_the_averaged_weights(make_ghn, pool, images, config, tmp_path):
-    first = Trainer(make_ghn(), pool, images, config, tmp_path)
-    first.run(2)
-    second = Trainer(make_ghn(seed=3), pool, images, config)
-    second.start_from(tmp_path / "state.pt")
-    assert torch.equal(weights(second.ghn), weights(first.averaged))
-    assert second.step == 0
-
-
-def test_a_network_that_is_not_finite_is_skipped_and_counted(make_ghn, pool, images, config, monkeypatch, caplog):
-    real = network_step_module.F.cross_entropy
+def test_a_network_that_is_not_finite_is_skipped_and_counted(make_ghn, images, config, monkeypatch, caplog):
+    real = meta_step_module.network_step
     calls = []
 
-    def broken(logits, labels, **options):
-        calls.append(1)
-        return real(logits, labels, **options) * (float("nan") if len(calls) == 2 else 1.0)
+    def broken(entry, predicted, pixels, labels, **options):
+        calls.append(entry.name)
+        spoilt = pixels * (float("nan") if len(calls) == 2 else 1.0)
+        return real(entry, predicted, spoilt, labels, **options)
 
-    monkeypatch.setattr(network_step_module.F, "cross_entropy", broken)
-    trainer = Trainer(make_ghn(), pool, images, config)
-    record = trainer.run(2)[-1]
-    assert record.skipped == 1
+    monkeypatch.setattr(meta_step_module, "network_step", broken)
+    trainer = Trainer(make_ghn(), images, config)
+    record = run(trainer, 2)[-1]
+    assert (record.not_finite, record.out_of_memory) == (1, 0)
     assert "1 networks skipped" in caplog.text
     assert torch.isfinite(weights(trainer.ghn)).all()
-    assert record.loss == record.loss
+    assert math.isfinite(record.loss)
 
 
-def test_log_has_a_line_for_each_interval(make_ghn, pool, images, config, tmp_path):
-    Trainer(make_ghn(), pool, images, config, tmp_path).run(log_every=2)
-    with (tmp_path / "log.csv").open() as file:
-        assert [row["step"] for row in csv.DictReader(file)] == ["2", "4", "6"]
+def test_a_network_that_does_not_fit_into_memory_is_skipped_counted_and_named(
+    make_ghn, images, config, monkeypatch, caplog
+):
+    real = meta_step_module.network_step
+    calls = []
+
+    def scarce(entry, *arguments, **options):
+        calls.append(entry.name)
+        if len(calls) == 2:
+            raise out_of_memory()
+        return real(entry, *arguments, **options)
+
+    monkeypatch.setattr(meta_step_module, "network_step", scarce)
+    trainer = Trainer(make_ghn(), images, config)
+    record = run(trainer, 2)[-1]
+    assert (record.not_finite, record.out_of_memory) == (0, 1)
+    assert calls[1] in caplog.text
 
 
-def test_a_failed_save_keeps_the_old_state(tmp_path, monkeypatch):
-    path = tmp_path / "state.pt"
-    save_state({"step": 1}, path)
+def test_a_meta_batch_that_does_not_fit_loses_its_costliest_network(make_ghn, images, config, monkeypatch, caplog):
+    ghn = make_ghn()
+    real = ghn.forward
 
-    def full(*_):
-        raise OSError("No space left on device")
+    def scarce(graphs):
+        if len(graphs) == config.meta_batch and trainer.step == 1:
+            raise out_of_memory()
+        return real(graphs)
 
-    monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(OSError, match="No space"):
-        save_state({"step": 2}, path)
-    assert load_state(path) == {"step": 1}
-
-
-def test_shares_cover_the_meta_batch(make_ghn, pool, images, config):
-    trainer = Trainer(make_ghn(), pool, images, config)
-    trainer.world = 2
-    chosen = [0, 1, 2, 0, 1]
-    shares = []
-    for rank in range(2):
-        trainer.rank = rank
-        shares.append(trainer.share(chosen))
-    assert sorted(shares[0] + shares[1]) == [0, 1, 2, 3, 4]
-    assert all(shares)
+    monkeypatch.setattr(ghn, "forward", scarce)
+    trainer = Trainer(ghn, images, config)
+    costliest = max(trainer.batches[1], key=lambda one: one[1].cost)[1].name
+    assert run(trainer, 3)[-1].out_of_memory == 1
+    assert costliest in caplog.text
 
 
-def test_impossible_settings_are_refused():
-    with pytest.raises(ValueError, match="lr=0"):
-        TrainConfig(steps=1, lr=0)
-    with pytest.raises(ValueError, match="ema=1"):
-        TrainConfig(steps=1, ema=1)
+def test_a_backward_step_that_does_not_fit_skips_the_meta_batch(make_ghn, images, config, monkeypatch):
+    trainer = Trainer(make_ghn(), images, config)
+    run(trainer, 1)
+    before = weights(trainer.ghn)
+
+    def scarce(*_):
+        raise out_of_memory()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.autograd, "backward", scarce)
+        result = trainer.train_step(trainer.batches[1])
+    assert (result.trained, result.out_of_memory) == (0, 3)
+    assert torch.equal(weights(trainer.ghn), before)
+    run(trainer, 3)
+    assert not torch.equal(weights(trainer.ghn), before)
 
 
-def test_an_empty_pool_is_refused(make_ghn, images, config):
-    with pytest.raises(ValueError, match="empty"):
-        Trainer(make_ghn(), [], images, config)
+def test_other_errors_are_not_swallowed(make_ghn, images, config, monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("shapes do not match")
+
+    monkeypatch.setattr(meta_step_module, "network_step", broken)
+    with pytest.raises(RuntimeError, match="do not match"):
+        run(Trainer(make_ghn(), images, config))
+
+
+def test_a_run_in_which_nothing_can_be_trained_ends(make_ghn, images):
+    ghn = make_ghn()
+    torch.nn.init.constant_(ghn.norm.weight, float("nan"))
+    trainer = Trainer(ghn, images, small_config(steps=100, architectures=dataclasses.replace(SMALL, classic=1.0)))
+    with pytest.raises(TrainingError, match=f"in {MAX_FAILURES} steps in a row"):
+        run(trainer)
+    assert trainer.step == MAX_FAILURES
+    assert trainer.not_finite == 3 * MAX_FAILURES
+
+
+def rates(make_ghn, **changes):
+    config = small_config(steps=100, lr=1.0, warmup=10, **changes)
+    optimisers = make_optimisers(make_ghn(), config)
+    schedules = make_schedules(optimisers, config)
+    found = []
+    for _ in range(100):
+        found.append(schedules[0].get_last_lr()[0])
+        optimisers[0].step()
+        schedules[0].step()
+    return found
+
+
+def test_cosine_is_torchs(make_ghn):
+    found = rates(make_ghn, schedule="cosine", final_lr=0.1)
+    assert found[:10] == pytest.approx([(step + 1) / 10 for step in range(10)])
+    optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    reference = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, 90, eta_min=0.1)
+    for value in found[10:]:
+        assert value == pytest.approx(reference.get_last_lr()[0])
+        optimiser.step()
+        reference.step()
+
+
+def test_wsd_is_constant_until_its_cooldown(make_ghn):
+    found = rates(make_ghn, schedule="wsd", final_lr=0.1, cooldown=0.2)
+    assert set(found[10:81]) == {1.0}
+    assert found[90] == pytest.approx(0.55)
+    assert found[99] == pytest.approx(0.145)
+    longer = rates(make_ghn, schedule="wsd", final_lr=0.1, cooldown=0.1)
+    assert longer[:81] == found[:81]
+
+
+@pytest.mark.parametrize("matrix_lr", [0.0, 1e-3])
+def test_every_parameter_has_one_optimiser(make_ghn, matrix_lr):
+    ghn = make_ghn()
+    optimisers = make_optimisers(ghn, small_config(matrix_lr=matrix_lr))
+    held = [id(p) for optimiser in optimisers for group in optimiser.param_groups for p in group["params"]]
+    assert sorted(held) == sorted(id(p) for p in ghn.parameters())
+    assert len(optimisers) == (2 if matrix_lr else 1)

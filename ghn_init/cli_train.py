@@ -1,0 +1,211 @@
+"""The command ``ghn-init train``."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import logging
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.logging import RichHandler
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from ghn_init.cli_fields import given, options_for
+from ghn_init.cli_options import Debug, Json
+from ghn_init.cli_support import err, errors_in_one_line, out, print_json
+from ghn_init.graph.arch import NODE_TYPES
+from ghn_init.graph.vocabulary import FURTHER_TYPES
+from ghn_init.hypernet import GHNConfig
+from ghn_init.training.config import ArchitectureConfig, TrainConfig
+from ghn_init.training.group import Group, joined
+from ghn_init.training.launch import run_processes
+from ghn_init.training.logbook import Record
+from ghn_init.training.presets import PRESETS
+
+#: The status of a process that a signal stopped, as shells have it for SIGINT.
+INTERRUPTED = 130
+
+_RUN = "Run"
+_SETTINGS = [
+    *options_for(GHNConfig, "GHN", leave_out=("num_classes", "node_types")),
+    *options_for(TrainConfig, "Training", leave_out=("architectures",)),
+    *options_for(ArchitectureConfig, "Training architectures"),
+]
+
+
+def _preset(name: str) -> str:
+    if name not in PRESETS:
+        raise typer.BadParameter(f"{name!r} is unknown; known are {', '.join(PRESETS)}.")
+    return name
+
+
+def _train(
+    data: Annotated[
+        str,
+        typer.Option(
+            help="Images: a parquet file or folder, an image folder, or a name such as torch/cifar10, hfds/user/name."
+        ),
+    ],
+    out_: Annotated[Path, typer.Option("--out", help="Folder of the run; a run that is in it goes on.")],
+    preset: Annotated[
+        str, typer.Option(callback=_preset, metavar="|".join(PRESETS), help="Settings to start from; see above.")
+    ] = "default",
+    data_split: Annotated[str, typer.Option(help="Split of the data to train on.")] = "train",
+    data_size: Annotated[int | None, typer.Option(help="Resize the images to this side.")] = None,
+    data_limit: Annotated[int | None, typer.Option(help="Use so many images only.")] = None,
+    start: Annotated[
+        str | None, typer.Option(help="Checkpoint to start from: a known name, a Hub repository, a folder, a file.")
+    ] = None,
+    node_type: Annotated[
+        list[str] | None,
+        typer.Option(rich_help_panel="GHN", help=f"Further node type to know: {', '.join(FURTHER_TYPES)}. Repeatable."),
+    ] = None,
+    processes: Annotated[
+        int, typer.Option(min=1, help="Processes on this machine, which may share a GPU; torchrun is for more.")
+    ] = 1,
+    device: Annotated[str, typer.Option(help="Where to train: auto, cpu, cuda, cuda:1.")] = "auto",
+    workers: Annotated[int, typer.Option(min=0, help="Processes a rank that prepare architectures ahead.")] = 0,
+    log_every: Annotated[int, typer.Option(min=1, rich_help_panel=_RUN, help="Steps between lines of the log.")] = 50,
+    save_every: Annotated[int, typer.Option(min=1, rich_help_panel=_RUN, help="Steps between states.")] = 200,
+    eval_every: Annotated[int, typer.Option(min=1, rich_help_panel=_RUN, help="Steps between validations.")] = 500,
+    keep: Annotated[int, typer.Option(min=1, rich_help_panel=_RUN, help="States to keep.")] = 2,
+    tensorboard: Annotated[bool, typer.Option(rich_help_panel=_RUN, help="Write a log for TensorBoard.")] = True,
+    json_output: Json = False,
+    debug: Debug = False,
+    **settings: Any,
+) -> None:
+    """Train a GHN on your own images; started again with the same --out, it goes on where it stopped."""
+    arguments = {
+        "folder": out_,
+        "source": data,
+        "split": data_split,
+        "size": data_size,
+        "limit": data_limit,
+        "preset": preset,
+        "start": start,
+        "device": device,
+        "workers": workers,
+        "intervals": {"log": log_every, "save": save_every, "evaluate": eval_every, "keep": keep},
+        "tensorboard": tensorboard,
+        "json_output": json_output,
+        "debug": debug,
+        "node_types": (*NODE_TYPES, *(node_type or ())),
+        "settings": settings,
+    }
+    with errors_in_one_line(debug):
+        run_processes(processes, _work, arguments)
+
+
+def _with_settings(function: Callable[..., None]) -> Callable[..., None]:
+    """`function` with the options of the configurations in place of its ``**settings``."""
+    signature = inspect.signature(function, eval_str=True)
+    own = [parameter for parameter in signature.parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]
+    keyword_only = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
+    whole = signature.replace(parameters=[*keyword_only, *_SETTINGS])
+    function.__signature__ = whole  # type: ignore[attr-defined]
+    function.__annotations__ = {name: parameter.annotation for name, parameter in whole.parameters.items()}
+    return function
+
+
+def _work(arguments: dict[str, Any]) -> None:
+    """What each process does."""
+    with joined(arguments["device"]) as group, errors_in_one_line(arguments["debug"] or not group.first):
+        stopped = _run(arguments, group)
+    if stopped:
+        raise typer.Exit(INTERRUPTED)
+
+
+def _run(arguments: dict[str, Any], group: Group) -> bool:
+    from ghn_init.checkpoints import load
+    from ghn_init.training.data import load_images
+    from ghn_init.training.run import Intervals, Run
+
+    settings = arguments["settings"]
+    images = load_images(
+        arguments["source"],
+        arguments["split"],
+        image_size=arguments["size"],
+        limit=arguments["limit"],
+        device=group.device,
+    )
+    ghn_config, config = PRESETS[arguments["preset"]].configs(
+        {**given(GHNConfig, settings), "num_classes": images.num_classes, "node_types": arguments["node_types"]},
+        given(TrainConfig, settings),
+        given(ArchitectureConfig, settings),
+    )
+    start = arguments["start"]
+    with _shown(config.steps, group) as progress:
+        run = Run(
+            arguments["folder"],
+            ghn_config,
+            config,
+            images,
+            source=arguments["source"],
+            group=group,
+            start=None if start is None else (start, load(start)),
+            intervals=Intervals(**arguments["intervals"]),
+            workers=arguments["workers"],
+            tensorboard=arguments["tensorboard"],
+        )
+        folder = run(progress)
+    if group.first:
+        trainer = run.trainer
+        skipped = {
+            "not_finite": trainer.not_finite,
+            "out_of_memory": trainer.out_of_memory,
+            "bad_images": trainer.images.skipped,
+        }
+        if arguments["json_output"]:
+            result = {"ghn": str(folder), "step": trainer.step, "steps": config.steps, "skipped": skipped}
+            print_json(result)
+        else:
+            counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in skipped.items())
+            out.print(f"step {trainer.step} of {config.steps} in {trainer.seconds / 60:.1f} minutes; skipped: {counts}")
+            out.print(f"the GHN: {folder}; use it with --ghn {folder}")
+    return run.stopped
+
+
+@contextlib.contextmanager
+def _shown(steps: int, group: Group) -> Iterator[Callable[[int, Record | None], object]]:
+    """A progress bar on a terminal, lines of the log elsewhere; in the first process only."""
+    logger = logging.getLogger("ghn_init")
+    handler = RichHandler(console=err, show_path=False, show_level=False, log_time_format="%X")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO if group.first else logging.WARNING)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    shown = group.first and err.is_terminal
+    try:
+        with Progress(*columns, console=err, disable=not shown) as bar:
+            task = bar.add_task("training", total=steps)
+
+            def progress(step: int, record: Record | None) -> None:
+                bar.update(task, completed=step)
+                if record is not None:
+                    bar.update(task, description=f"loss {record.loss:.3f}, {record.rate:.1f} architectures/s")
+                    logger.info("%s", _line(record))
+
+            yield progress
+    finally:
+        logger.removeHandler(handler)
+
+
+def _line(record: Record) -> str:
+    text = f"step {record.step}: loss {record.loss:.4f}, accuracy {100 * record.accuracy:.1f} %, {record.rate:.1f}/s"
+    if record.validation is not None and not math.isnan(record.validation):
+        text += f", unseen {100 * record.validation:.1f} %"
+    return text
+
+
+train = _with_settings(_train)
+_LINES = "; ".join(f"{name}: {one.description}" for name, one in PRESETS.items())
+train.__doc__ = f"{_train.__doc__}\n\nPresets: {_LINES}."

@@ -1,0 +1,77 @@
+import pytest
+import torch
+from torch.func import functional_call
+
+from ghn_init.deepnets import sample, timm_architecture
+from ghn_init.graph import trace
+from ghn_init.hypernet import GHN, GHNConfig
+from ghn_init.training.architectures import Drawn
+from ghn_init.training.entries import CACHED, Entries, make_entry
+
+CONFIG = GHNConfig(max_shape=(8, 8, 3, 3), hid=16, layers=1, heads=2)
+
+
+@pytest.fixture(scope="module")
+def ghn():
+    torch.manual_seed(0)
+    return GHN(CONFIG).eval()
+
+
+@pytest.mark.parametrize("index", range(6))
+def test_a_skeleton_with_predictions_computes_what_the_network_does(ghn, index):
+    architecture = sample("train", index)
+    entry = make_entry(architecture, 32, config=CONFIG)
+    assert all(parameter.is_meta for parameter in entry.skeleton.parameters())
+    with torch.no_grad():
+        predicted = ghn(entry.graph)
+        network = architecture.build()
+        network.load_state_dict(ghn(trace(network)))
+        images = torch.randn(2, 3, 32, 32)
+        torch.testing.assert_close(functional_call(entry.skeleton, predicted, (images,)), network(images))
+
+
+@pytest.mark.parametrize("index", range(12))
+def test_timms_models_run_with_what_is_predicted_and_their_own_values_elsewhere(ghn, index):
+    architecture = timm_architecture(index)
+    size = 32
+    entry = make_entry(architecture, size, config=CONFIG)
+    with torch.no_grad():
+        predicted = ghn(entry.graph)
+        images = torch.randn(4, 3, size, size)
+        logits = functional_call(entry.skeleton, predicted, (images,))
+        # on another path: the module with memory for everything, loaded by name
+        network = architecture.build(10, size)
+        own = {name: value for name, value in entry.skeleton.named_parameters() if not value.is_meta}
+        assert predicted.keys() | own.keys() == dict(network.named_parameters()).keys()
+        network.load_state_dict({**predicted, **own}, strict=False)
+        torch.testing.assert_close(logits, network(images))
+    assert logits.shape == (4, 10)
+
+
+def test_values_of_what_is_not_predicted_are_the_same_every_time():
+    found = []
+    for index in range(40):
+        architecture = timm_architecture(index)
+        first, second = (
+            {name: value for name, value in entry.skeleton.named_parameters() if not value.is_meta}
+            for entry in (make_entry(architecture, 32, config=CONFIG) for _ in range(2))
+        )
+        torch.testing.assert_close(first, second, rtol=0, atol=0)
+        found += first
+        if found:
+            return
+    pytest.fail("no architecture has parameters that the 15 node types do not cover")
+
+
+def test_entries_are_kept_up_to_a_limit(monkeypatch):
+    monkeypatch.setattr("ghn_init.training.entries.CACHED", 2)
+    assert CACHED > 2
+    entries = Entries(CONFIG)
+    drawn = [Drawn(f"test/{index}", sample("test", index), 32) for index in range(3)]
+    first = entries[drawn[0]]
+    assert entries[drawn[0]] is first
+    assert entries[drawn[1]] is not first
+    assert entries[drawn[0]] is first
+    assert entries[drawn[2]] is not None
+    assert entries[drawn[0]] is first, "the one used last stays"
+    assert len(entries._kept) == 2
