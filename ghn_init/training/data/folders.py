@@ -25,16 +25,16 @@ class FolderRecords(Records):
         numbers = {name: number for number, name in enumerate(names)}
         found = make_dataset(folder, numbers, IMG_EXTENSIONS, allow_empty=True)
         self.names = names
-        self.paths = [Path(path) for path, _ in found]
+        self.paths: list[str] = [path for path, _ in found]
         self.labels = torch.tensor([label for _, label in found], dtype=torch.int64)
 
     def read(self, index: int) -> Encoded:
         """The path."""
-        return self.paths[index]
+        return Path(self.paths[index])
 
     def describe(self, index: int) -> str:
         """The path."""
-        return str(self.paths[index])
+        return self.paths[index]
 
 
 def open_folder(request: Request) -> FolderRecords:

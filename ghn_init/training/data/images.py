@@ -47,6 +47,11 @@ class ImageSet(abc.ABC):
     def device(self) -> torch.device:
         """Where batches come out."""
 
+    @property
+    @abc.abstractmethod
+    def skipped(self) -> int:
+        """Bad images that were left out so far."""
+
     @abc.abstractmethod
     def to(self: Set, device: torch.device | str) -> Set:
         """The same images on `device`."""
