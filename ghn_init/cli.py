@@ -14,6 +14,7 @@ from ghn_init.api import NOISE
 from ghn_init.checkpoints import DEFAULT, CheckpointInfo, find, load
 from ghn_init.checkpoints import convert as convert_file
 from ghn_init.checkpoints.listing import listings
+from ghn_init.cli_eval import evaluate
 from ghn_init.cli_options import (
     Calibrate,
     Checkpoint,
@@ -44,6 +45,7 @@ from ghn_init.cli_support import (
     stage,
     table,
 )
+from ghn_init.cli_train import train
 from ghn_init.saving import check_output, check_wanted
 from ghn_init.sharding import MAX_SHARD_SIZE, weights_in
 from ghn_init.zoo import find_model
@@ -235,6 +237,10 @@ def convert(
         shape = " x ".join(map(str, written.ghn.max_shape))
         out.print(f"{written.ghn.gnn}, width {written.ghn.hid}, blocks {shape}, {written.ghn.num_classes} classes")
         out.print(f"wrote {folder} ({size_text(written.size)})")
+
+
+app.command("eval")(evaluate)
+app.command("train")(train)
 
 
 def _options(num_classes: int | None, model_kwargs: list[str] | None) -> dict[str, Any]:

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from ghn_init.training.data import Images, normalise
+from ghn_init.training.data import ImageSet, normalise
 
-#: Images a batch in the papers' evaluation; batch statistics depend on it.
+#: ImageSet a batch in the papers' evaluation; batch statistics depend on it.
 BATCH_SIZE = 64
 #: With more classes than this, top-5 accuracy says something too.
 FEW_CLASSES = 10
@@ -46,7 +46,7 @@ class Score:
 @torch.no_grad()
 def score(
     network: nn.Module,
-    images: Images,
+    images: ImageSet,
     *,
     parameters: dict[str, Tensor] | None = None,
     batch_size: int = BATCH_SIZE,
@@ -56,7 +56,7 @@ def score(
     """What `network` makes of `images`, batch by batch.
 
     Args:
-        network: the network; its mode is kept as it is. Batch norms without running statistics
+        network: the network, on the images' device; its mode is kept as it is. Batch norms without running statistics
             (`use_batch_statistics`) use those of each batch, as the papers do.
         images: what to classify.
         parameters: used in place of the network's own, by name.
@@ -72,13 +72,13 @@ def score(
         raise ValueError("no images to classify")
     right = right_in_5 = not_finite = classes = 0
     for batch in torch.split(chosen, batch_size):
-        taken = images.subset(batch)
+        pixels, labels = images.take(batch)
         # depthwise convolutions are several times faster channels-last
-        x = normalise(taken.pixels, size).contiguous(memory_format=torch.channels_last)
+        x = normalise(pixels, size, images.mean, images.std).contiguous(memory_format=torch.channels_last)
         logits = network(x) if parameters is None else functional_call(network, parameters, (x,))
         classes = logits.shape[1]
         finite = logits.isfinite().all(dim=1)
-        best = logits.topk(min(5, classes), dim=1).indices == taken.labels[:, None].to(logits.device)
+        best = logits.topk(min(5, classes), dim=1).indices == labels[:, None]
         best &= finite[:, None]
         right += int(best[:, 0].sum())
         right_in_5 += int(best.any(dim=1).sum())
@@ -87,7 +87,7 @@ def score(
 
 
 def accuracy(
-    network: nn.Module, images: Images, *, parameters: dict[str, Tensor] | None = None, batch_size: int = BATCH_SIZE
+    network: nn.Module, images: ImageSet, *, parameters: dict[str, Tensor] | None = None, batch_size: int = BATCH_SIZE
 ) -> float:
     """Top-1 accuracy of `network` on `images`; arguments as for `score`."""
     return score(network, images, parameters=parameters, batch_size=batch_size).top1

@@ -11,11 +11,11 @@ from ghn_init.evaluation.accuracy import accuracy
 from ghn_init.evaluation.summary import Summary
 from ghn_init.graph import trace
 from ghn_init.hypernet import GHN
-from ghn_init.training.data import Images
+from ghn_init.training.data import ImageSet
 
 
 @torch.no_grad()
-def predicted_accuracies(ghn: GHN, networks: Iterable[nn.Module], images: Images) -> Iterator[float]:
+def predicted_accuracies(ghn: GHN, networks: Iterable[nn.Module], images: ImageSet) -> Iterator[float]:
     """The accuracy of each network with the weights that `ghn` predicts.
 
     The networks may be on the meta device and must be in evaluation mode; batch norms should use batch statistics
@@ -31,6 +31,6 @@ def predicted_accuracies(ghn: GHN, networks: Iterable[nn.Module], images: Images
         ghn.train(was_training)
 
 
-def evaluate(ghn: GHN, networks: Iterable[nn.Module], images: Images) -> Summary:
+def evaluate(ghn: GHN, networks: Iterable[nn.Module], images: ImageSet) -> Summary:
     """`predicted_accuracies`, summarised."""
     return Summary(tuple(predicted_accuracies(ghn, networks, images)))

@@ -1,0 +1,69 @@
+"""Results on disk as they come, so that a killed evaluation goes on where it was."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ghn_init.atomic import write_atomically
+from ghn_init.evaluation.errors import EvaluationError
+
+
+class Journal:
+    """Rows of a JSON-lines file, each on disk when `append` returns, all measured with the same settings.
+
+    Args:
+        path: the file, ``NAME.jsonl``; the settings are beside it in ``NAME.settings.json``. Both are made if missing,
+            with their folder.
+        settings: what the rows depend on, as JSON types.
+
+    Raises:
+        EvaluationError: the file holds rows measured with other settings; the message says which.
+        OSError: the files cannot be read or written.
+    """
+
+    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        settings_path = path.with_suffix(".settings.json")
+        if settings_path.exists():
+            _refuse_others(path, json.loads(settings_path.read_text(encoding="utf-8")), settings)
+        elif path.exists():
+            raise EvaluationError(f"{path}: has no {settings_path.name} beside it; choose another folder")
+        else:
+            text = json.dumps(settings, indent=1) + "\n"
+            write_atomically(settings_path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+        self._drop_torn_line()
+
+    def rows(self) -> list[dict[str, Any]]:
+        """All rows, the oldest first."""
+        if not self.path.exists():
+            return []
+        with self.path.open(encoding="utf-8") as file:
+            return [json.loads(line) for line in file]
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Writes a row, of JSON types, and waits until it is on the disk."""
+        line = (json.dumps(row, allow_nan=False) + "\n").encode()
+        with self.path.open("ab") as file:
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _drop_torn_line(self) -> None:
+        """Removes what a process was writing when it was killed."""
+        if not self.path.exists():
+            return
+        with self.path.open("r+b") as file:
+            content = file.read()
+            file.truncate(content.rfind(b"\n") + 1)
+
+
+def _refuse_others(path: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    differing = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+    if differing:
+        changes = "; ".join(f"{key} was {before.get(key)!r} and is {now.get(key)!r}" for key in differing)
+        raise EvaluationError(f"{path} was measured with other settings: {changes}. Choose another folder")

@@ -1,0 +1,107 @@
+"""Many networks: measured one after the other or in several processes, with results kept as they come."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ghn_init.evaluation.errors import EvaluationError
+from ghn_init.evaluation.failures import FAILURES
+from ghn_init.evaluation.journal import Journal
+from ghn_init.evaluation.measure import Result, Setup, Start, Task, measure
+from ghn_init.evaluation.subjects import Subject
+from ghn_init.evaluation.workers import work_on
+from ghn_init.hypernet import GHN
+
+#: Called with the number of networks that are done, that of all, and the latest result.
+Watch = Callable[[int, int, Result], object]
+#: ImageSet that stand for all in a fingerprint.
+_SAMPLE = 64
+
+
+def evaluate_networks(
+    setup: Setup,
+    subjects: Iterable[Subject],
+    *,
+    starts: Sequence[Start] = ("predicted",),
+    out: Path | None = None,
+    processes: int = 1,
+    watch: Watch | None = None,
+) -> list[Result]:
+    """Accuracies of networks without training.
+
+    Args:
+        setup: the GHN, the images, and how to measure.
+        subjects: the networks.
+        starts: with which weights: "predicted", "own".
+        out: folder for ``networks.jsonl``, to which each result is appended. Networks that are in it already, measured
+            with the same settings, are not measured again, unless they had no accuracy.
+        processes: how many work at once, on the CPU with one thread each.
+        watch: called after each network.
+
+    Returns:
+        The results, in the order of `subjects`, those of one network in the order of `starts`.
+
+    Raises:
+        EvaluationError: no images or networks, the images are of other classes than those of the GHN, or `out` holds
+            results of other settings.
+    """
+    tasks = [Task(subject, start) for subject in subjects for start in starts]
+    if not tasks:
+        raise EvaluationError("no networks to evaluate")
+    check_images(setup)
+    journal = None if out is None else Journal(out / "networks.jsonl", settings(setup))
+    found: dict[tuple[str, str], Result] = {}
+    if journal is not None:
+        results = (Result(**row) for row in journal.rows())
+        found = {result.key: result for result in results if result.status not in FAILURES}
+    wanted = [task for task in tasks if task.key not in found]
+    done = len(tasks) - len(wanted)
+    for task, result in work_on(measure, setup, wanted, processes):
+        if journal is not None:
+            journal.append(dataclasses.asdict(result))
+        found[task.key] = result
+        done += 1
+        if watch is not None:
+            watch(done, len(tasks), result)
+    return [found[task.key] for task in tasks]
+
+
+def check_images(setup: Setup) -> None:
+    """Raises `EvaluationError` where the GHN cannot classify the images."""
+    classes, known = setup.images.num_classes, setup.ghn.config.num_classes
+    if not len(setup.images):
+        raise EvaluationError("the data set has no images")
+    if classes != known:
+        raise EvaluationError(
+            f"the images are of {classes} classes and the GHN predicts classifiers of {known}: take the data that it "
+            "was trained for"
+        )
+
+
+def settings(setup: Setup) -> dict[str, Any]:
+    """What a network's result depends on, as JSON types."""
+    return {
+        "ghn": fingerprint(setup.ghn),
+        "data": setup.images.fingerprint,
+        "mean": list(setup.images.mean),
+        "std": list(setup.images.std),
+        "image_size": setup.image_size,
+        "images_each": setup.images_each,
+        "batch_size": setup.batch_size,
+        "seed": setup.seed,
+    }
+
+
+def fingerprint(ghn: GHN) -> str:
+    """32 hexadecimal digits that stand for a GHN's configuration and weights."""
+    digest = hashlib.blake2b(repr(sorted(ghn.config.to_dict().items())).encode(), digest_size=16)
+    for name, value in sorted(ghn.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
