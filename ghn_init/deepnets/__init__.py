@@ -10,6 +10,8 @@ from ghn_init.deepnets.sampling import SPLITS, sample
 from ghn_init.deepnets.sizes import count_parameters
 from ghn_init.deepnets.spec import PRIMITIVES, Architecture, CellGenotype
 from ghn_init.deepnets.streams import stream
+from ghn_init.deepnets.timm_models import TimmArchitecture
+from ghn_init.deepnets.timm_sampling import timm_architecture
 
 __all__ = [
     "PRIMITIVES",
@@ -22,8 +24,10 @@ __all__ = [
     "ClassicNetwork",
     "Network",
     "Split",
+    "TimmArchitecture",
     "count_parameters",
     "from_dict",
     "sample",
     "stream",
+    "timm_architecture",
 ]

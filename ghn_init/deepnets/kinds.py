@@ -9,6 +9,7 @@ from torch import nn
 
 from ghn_init.deepnets.classic import Classic
 from ghn_init.deepnets.spec import Architecture
+from ghn_init.deepnets.timm_models import TimmArchitecture
 from ghn_init.graph.arch import ArchGraph
 
 
@@ -42,7 +43,7 @@ class AnyArchitecture(Protocol):
 
 
 _READERS: dict[str, Callable[[dict[str, Any]], AnyArchitecture]] = {
-    cls.kind: cls.from_dict for cls in (Architecture, Classic)
+    cls.kind: cls.from_dict for cls in (Architecture, Classic, TimmArchitecture)
 }
 
 

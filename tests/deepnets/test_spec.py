@@ -23,7 +23,7 @@ def test_classic_round_trip():
 
 
 def test_unknown_kinds_are_refused():
-    with pytest.raises(ValueError, match="unknown kind of architecture 'dense'; known are cells, classic"):
+    with pytest.raises(ValueError, match="unknown kind of architecture 'dense'; known are cells, classic, timm"):
         from_dict({"kind": "dense"})
     with pytest.raises(ValueError, match="kind 'classic'; Architecture reads 'cells'"):
         Architecture.from_dict(Classic("plain", (1,), 8).to_dict())

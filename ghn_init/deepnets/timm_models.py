@@ -1,0 +1,110 @@
+"""timm's own models at any width and depth, as data."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, ClassVar
+
+import timm
+import torch
+from torch import nn
+
+from ghn_init.deepnets.spec import checked
+from ghn_init.deepnets.timm_families import FAMILIES
+from ghn_init.graph import trace
+from ghn_init.graph.arch import ArchGraph
+
+
+@dataclasses.dataclass(frozen=True)
+class TimmArchitecture:
+    """A model of timm, scaled.
+
+    Attributes:
+        family: one of `ghn_init.deepnets.timm_families.FAMILIES`.
+        model: one of the family's.
+        width: of the model; what that is, the family's options say.
+        depths: blocks of each stage.
+    """
+
+    kind: ClassVar[str] = "timm"
+
+    family: str
+    model: str
+    width: int
+    depths: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if self.family not in FAMILIES:
+            raise ValueError(f"unknown family {self.family!r}; known are {', '.join(FAMILIES)}")
+        family = FAMILIES[self.family]
+        if self.model not in family.models:
+            raise ValueError(f"unknown model {self.model!r} of {self.family}; known are {', '.join(family.models)}")
+        if len(self.depths) != len(family.depths) or min(self.depths) < 1 or self.width < 1:
+            raise ValueError(
+                f"width={self.width} and depths={self.depths} must be positive, with {len(family.depths)} stages"
+            )
+
+    @property
+    def fixed_resolution(self) -> bool:
+        """Whether the network takes images of one size only: it has a position table, or mixes positions by weights."""
+        return FAMILIES[self.family].sized
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The keyword arguments of the model."""
+        return FAMILIES[self.family].options(self.width, self.depths)
+
+    def with_width(self, width: int) -> TimmArchitecture:
+        """The same model at another width."""
+        return dataclasses.replace(self, width=width)
+
+    def build(self, num_classes: int = 10, image_size: int = 32) -> nn.Module:
+        """The model in evaluation mode, on the current default device; batch norms use the batch's statistics.
+
+        Args:
+            num_classes: outputs of the classifier.
+            image_size: side of the images; only networks with `fixed_resolution` depend on it.
+        """
+        from ghn_init.deepnets.timm_classes import CLASSES
+
+        options = {**self.options, "num_classes": num_classes}
+        if self.fixed_resolution:
+            options["img_size"] = image_size
+        make = CLASSES.get(self.model)
+        model: nn.Module = timm.create_model(self.model, **options) if make is None else make(**options)
+        for module in model.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                _forget_statistics(module)
+        return model.eval()
+
+    def graph(self, num_classes: int = 10, image_size: int = 32) -> ArchGraph:
+        """The graph of what `build` returns, traced on the meta device."""
+        with torch.device("meta"):
+            model = self.build(num_classes, image_size)
+        return trace(model, example_inputs=torch.empty(2, 3, image_size, image_size, device="meta"))
+
+    def cost(self, image_size: int = 32) -> float:
+        """Approximate multiply-adds of a forward pass of one image: see `Family.work`."""
+        work, width_power, depth_power = FAMILIES[self.family].work
+        scale: float = work * self.width**width_power * sum(self.depths) ** depth_power
+        return scale * (image_size / 32) ** 2
+
+    def to_dict(self) -> dict[str, Any]:
+        """The architecture as JSON types; `ghn_init.deepnets.from_dict` reads it back."""
+        return {"kind": self.kind, **dataclasses.asdict(self), "depths": list(self.depths)}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> TimmArchitecture:
+        """Inverse of `to_dict`.
+
+        Raises:
+            ValueError: another kind, unknown or missing keys, or an impossible architecture.
+        """
+        data = checked(data, cls)
+        return cls(data["family"], data["model"], int(data["width"]), tuple(int(depth) for depth in data["depths"]))
+
+
+def _forget_statistics(norm: nn.modules.batchnorm._BatchNorm) -> None:
+    norm.track_running_stats = False
+    for name in ("running_mean", "running_var", "num_batches_tracked"):
+        setattr(norm, name, None)
