@@ -125,13 +125,14 @@ def _run(arguments: dict[str, Any], group: Group) -> bool:
     from ghn_init.training.run import Intervals, Run
 
     settings = arguments["settings"]
-    images = load_images(
-        arguments["source"],
-        arguments["split"],
-        image_size=arguments["size"],
-        limit=arguments["limit"],
-        device=group.device,
-    )
+    with group.first_before_others():  # a download happens once
+        images = load_images(
+            arguments["source"],
+            arguments["split"],
+            image_size=arguments["size"],
+            limit=arguments["limit"],
+            device=group.device,
+        )
     ghn_config, config = PRESETS[arguments["preset"]].configs(
         {**given(GHNConfig, settings), "num_classes": images.num_classes, "node_types": arguments["node_types"]},
         given(TrainConfig, settings),

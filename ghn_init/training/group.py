@@ -47,6 +47,15 @@ class Group:
             dist.all_gather_object(items, item)
         return items
 
+    @contextlib.contextmanager
+    def first_before_others(self) -> Iterator[None]:
+        """The block runs in the first process, then in the others."""
+        if not self.first:
+            self.wait()
+        yield
+        if self.first:
+            self.wait()
+
     def wait(self) -> None:
         """Returns when all processes have come here."""
         if self.world > 1:
