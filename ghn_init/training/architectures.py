@@ -11,7 +11,7 @@ from ghn_init.errors import TrainingError
 from ghn_init.training.config import ArchitectureConfig
 
 #: Candidates that cheap networks are preferred among.
-CANDIDATES = 8
+CANDIDATES = 4
 #: Draws after which the limits on architectures count as impossible.
 ATTEMPTS = 1000
 #: Widths and stages of classic networks where the settings name no widths.
