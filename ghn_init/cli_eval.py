@@ -20,12 +20,12 @@ from ghn_init.evaluation import (
     EvaluationError,
     FinetuneConfig,
     FinetuneSetup,
-    NamedNetwork,
     Report,
     Setup,
     Subject,
     evaluate_networks,
     finetune_networks,
+    named_networks,
     split_networks,
     tables,
     write_plots,
@@ -137,7 +137,7 @@ def evaluate(
         if out_ is not None and plots:
             check_matplotlib()
         subjects: list[Subject] = [
-            *(NamedNetwork(name, tuple(sorted(options.items())), not own_stem) for name in model or ()),
+            *named_networks(model or (), options, small_images=not own_stem),
             *split_networks(split or ([] if model else ["test"]), n, first=first, seed=0),
         ]
         test = _images(data, data_split, image_size, device)
@@ -175,6 +175,8 @@ def evaluate(
                 )
             report = Report(ghn, data, test.num_classes, images, results, runs)
         _show(report, out_, plots, json_output)
+        if all(result.top1 is None for result in report.results):
+            raise typer.Exit(1)
 
 
 def _images(source: str, split: str | None, image_size: int | None, device: str) -> ImageSet:

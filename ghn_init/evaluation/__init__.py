@@ -9,7 +9,14 @@ from ghn_init.evaluation.plots import write_plots
 from ghn_init.evaluation.predicted import evaluate, predicted_accuracies
 from ghn_init.evaluation.report import Report
 from ghn_init.evaluation.run import evaluate_networks
-from ghn_init.evaluation.subjects import PAPER_SPLITS, NamedNetwork, SplitNetwork, Subject, split_networks
+from ghn_init.evaluation.subjects import (
+    PAPER_SPLITS,
+    NamedNetwork,
+    SplitNetwork,
+    Subject,
+    named_networks,
+    split_networks,
+)
 from ghn_init.evaluation.summary import Summary
 from ghn_init.evaluation.tables import tables
 
@@ -37,6 +44,7 @@ __all__ = [
     "evaluate_networks",
     "finetune_networks",
     "measure",
+    "named_networks",
     "predicted_accuracies",
     "score",
     "split_networks",

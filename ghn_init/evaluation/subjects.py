@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -162,6 +162,18 @@ class NamedNetwork:
         if self.small_images:
             shrink_stem(network, find_stem(network, trace(network)))
         return use_batch_statistics(network)
+
+
+def named_networks(
+    models: Iterable[str], options: Mapping[str, Any] | None = None, *, small_images: bool = True
+) -> list[NamedNetwork]:
+    """Networks by name, with the same keyword arguments for all constructors.
+
+    Raises:
+        ModelNotFoundError: there is none of that name.
+    """
+    names = [name for name in models if find_model(name)]
+    return [NamedNetwork(name, tuple(sorted((options or {}).items())), small_images) for name in names]
 
 
 def split_networks(splits: Iterable[str], count: int, *, first: int = 0, seed: int = 0) -> list[SplitNetwork]:

@@ -170,5 +170,5 @@ def test_the_error_of_one_network_is_over_its_seeds():
 
 @pytest.mark.parametrize("wrong", [{"optimiser": "lamb"}, {"budgets": ()}, {"lrs": (-1.0,)}, {"seeds": 0}])
 def test_impossible_settings_are_refused(wrong):
-    with pytest.raises(ValueError, match="optimiser|positive"):
+    with pytest.raises(ValueError, match=r"optimiser|positive"):
         FinetuneConfig(**{"budgets": (1,), **wrong})

@@ -1,0 +1,123 @@
+"""``ghn-init eval`` on generated images and a tiny GHN."""
+
+import io
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from ghn_init.checkpoints import CheckpointInfo, save
+from ghn_init.cli import app
+
+MODEL = ("--model", "tiny_networks:without_norm")
+
+
+def write_parquet(path, images, count):
+    rows = []
+    for pixels, label in zip(images.pixels[:count], images.labels[:count].tolist(), strict=True):
+        buffer = io.BytesIO()
+        Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(buffer, "PNG")
+        rows.append({"img": {"bytes": buffer.getvalue(), "path": None}, "label": label})
+    pq.write_table(pa.Table.from_pylist(rows), path)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory, images, trained_ghn):
+    folder = tmp_path_factory.mktemp("eval")
+    (folder / "data").mkdir()
+    write_parquet(folder / "data" / "train.parquet", images, 96)
+    write_parquet(folder / "data" / "test.parquet", images, 64)
+    save(trained_ghn, folder / "ghn", CheckpointInfo("tiny"))
+    return folder
+
+
+def run(files, *arguments):
+    base = ("eval", "--ghn", str(files / "ghn"), "--data", str(files / "data"))
+    return CliRunner().invoke(app, [*base, *map(str, arguments)])
+
+
+def results(files, *arguments):
+    found = run(files, *arguments, "--json")
+    assert found.exit_code == 0, found.output
+    return json.loads(found.stdout)
+
+
+def test_predicted_weights_against_own_ones(files, tmp_path):
+    found = results(files, *MODEL, "--baseline", "--seed", 2, "--out", tmp_path / "out")
+    column = found["columns"]["tiny_networks:without_norm"]
+    assert column["predicted"]["mean"] > 0.95
+    assert column["predicted"]["mean"] > column["own"]["mean"]
+    assert found["chance"] == 0.5
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    wanted = {"networks.jsonl", "networks.settings.json", "results.json", "networks.csv", "tables.txt"}
+    assert names == wanted | {"histograms.png", "accuracy_by_size.png"}
+    assert len(found["files"]) == 5
+    assert "Accuracy without training" in (tmp_path / "out" / "tables.txt").read_text()
+
+
+def test_splits_continue_and_refuse_other_settings(files, tmp_path):
+    options = ("--split", "test", "--images", 8, "--batch-size", 8, "--out", tmp_path, "--no-plots")
+    first = results(files, *options, "--n", 1)
+    before = (tmp_path / "networks.jsonl").read_text()
+    both = results(files, *options, "--n", 2)
+    assert both["columns"]["test"]["predicted"]["accuracies"][:1] == first["columns"]["test"]["predicted"]["accuracies"]
+    assert (tmp_path / "networks.jsonl").read_text().startswith(before)
+    other = run(files, *options, "--seed", 3)
+    assert other.exit_code == 1
+    assert "seed was 0 and is 3" in other.stderr
+    assert len((tmp_path / "networks.jsonl").read_text().splitlines()) == 2
+
+
+def test_tables_on_the_terminal(files):
+    found = run(files, *MODEL)
+    assert found.exit_code == 0, found.output
+    for words in ("mean ± standard error (best)", "tiny_networks:without_norm", "guessing gives 50.0 %"):
+        assert words in found.stdout
+
+
+def test_finetuning(files, tmp_path):
+    options = ("--finetune", 2, "--finetune", 4, "--lr", 0.1, "--lr", 0.01, "--seeds", 2, "--held-out", 16)
+    found = results(files, *MODEL, *options, "--train-batch-size", 8, "--out", tmp_path)
+    rows = found["finetune"]
+    assert [row["steps"] for row in rows] == [0, 2, 4]
+    for row in rows:
+        assert row["difference"]["mean"] == pytest.approx(row["predicted"]["mean"] - row["own"]["mean"])
+    assert rows[0]["predicted"]["mean"] > 0.9
+    assert {"finetune.jsonl", "finetune.csv", "finetune.png"} <= {path.name for path in tmp_path.iterdir()}
+
+
+def test_training_on_the_test_images_is_refused(files):
+    test = files / "data" / "test.parquet"
+    found = CliRunner().invoke(
+        app, ["eval", "--ghn", str(files / "ghn"), "--data", str(test), *MODEL, "--finetune", "2"]
+    )
+    assert found.exit_code == 1
+    assert "--train-data" in found.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--split", "tests"), "unknown split 'tests'"),
+        (("--model", "resnet1"), "know no network 'resnet1'"),
+        (("--ghn", "nowhere"), "no checkpoint 'nowhere'"),
+        (("--device", "nowhere"), "nowhere"),
+    ],
+)
+def test_mistakes_are_errors_in_one_line(files, arguments, words):
+    found = run(files, *arguments)
+    assert found.exit_code == 1
+    assert words in found.stderr
+    assert found.stderr.count("\n") == 1
+
+
+def test_failures_are_listed_and_all_of_them_are_an_error(files):
+    some = run(files, *MODEL, "--model", "tiny_networks:wrong")
+    assert some.exit_code == 0
+    assert "RuntimeError" in some.stdout
+    everything = run(files, "--model", "tiny_networks:wrong")
+    assert everything.exit_code == 1
+    assert "RuntimeError" in everything.stdout
