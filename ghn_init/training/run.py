@@ -110,7 +110,7 @@ class Run:
             "processes": self.group.world,
         }
         training, held_out = images.split(config.validation, config.seed) if config.validation else (images, None)
-        self.trainer = Trainer(_new(ghn_config, config, start), training, config, self.group, workers=workers)
+        self.trainer = Trainer(new_ghn(ghn_config, config, start), training, config, self.group, workers=workers)
         self._validation = None
         if config.eval_networks and held_out is not None:
             entries = evaluation_entries("val", config.eval_networks, ghn_config, config)
@@ -239,7 +239,7 @@ class Run:
                 signal.signal(number, handler)
 
 
-def _new(ghn_config: GHNConfig, config: TrainConfig, start: tuple[str, GHN] | None) -> GHN:
+def new_ghn(ghn_config: GHNConfig, config: TrainConfig, start: tuple[str, GHN] | None = None) -> GHN:
     """The GHN before its first step: the same in every process."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
