@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ghn_init.cli_fields import given, options_for
@@ -25,6 +24,8 @@ from ghn_init.training.group import Group, joined
 from ghn_init.training.launch import run_processes
 from ghn_init.training.logbook import Record
 from ghn_init.training.presets import PRESETS
+
+logger = logging.getLogger("ghn_init")
 
 #: The status of a process that a signal stopped, as shells have it for SIGINT.
 INTERRUPTED = 130
@@ -113,7 +114,8 @@ def _with_settings(function: Callable[..., None]) -> Callable[..., None]:
 
 def _work(arguments: dict[str, Any]) -> None:
     """What each process does."""
-    with joined(arguments["device"]) as group, errors_in_one_line(arguments["debug"] or not group.first):
+    debug = arguments["debug"]
+    with joined(arguments["device"]) as group, errors_in_one_line(debug or not group.first), _logged(group):
         stopped = _run(arguments, group)
     if stopped:
         raise typer.Exit(INTERRUPTED)
@@ -170,13 +172,31 @@ def _run(arguments: dict[str, Any], group: Group) -> bool:
     return run.stopped
 
 
+class _Lines(logging.Handler):
+    """Writes each message as a line, above a progress bar if there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        err.print(self.format(record), markup=False)
+
+
 @contextlib.contextmanager
-def _shown(steps: int, group: Group) -> Iterator[Callable[[int, Record | None], object]]:
-    """A progress bar on a terminal, lines of the log elsewhere; in the first process only."""
-    logger = logging.getLogger("ghn_init")
-    handler = RichHandler(console=err, show_path=False, show_level=False, log_time_format="%X")
+def _logged(group: Group) -> Iterator[None]:
+    """Shows what the library logs: all of it in the first process, warnings in the others."""
+    handler = _Lines()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%X"))
+    before = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO if group.first else logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+
+
+@contextlib.contextmanager
+def _shown(steps: int, group: Group) -> Iterator[Callable[[int, Record | None], object]]:
+    """A progress bar on a terminal, in the first process only; lines of the log in any case."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -184,20 +204,16 @@ def _shown(steps: int, group: Group) -> Iterator[Callable[[int, Record | None], 
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    shown = group.first and err.is_terminal
-    try:
-        with Progress(*columns, console=err, disable=not shown) as bar:
-            task = bar.add_task("training", total=steps)
+    with Progress(*columns, console=err, disable=not (group.first and err.is_terminal)) as bar:
+        task = bar.add_task("training", total=steps)
 
-            def progress(step: int, record: Record | None) -> None:
-                bar.update(task, completed=step)
-                if record is not None:
-                    bar.update(task, description=f"loss {record.loss:.3f}, {record.rate:.1f} architectures/s")
-                    logger.info("%s", _line(record))
+        def progress(step: int, record: Record | None) -> None:
+            bar.update(task, completed=step)
+            if record is not None:
+                bar.update(task, description=f"loss {record.loss:.3f}, {record.rate:.1f} architectures/s")
+                logger.info("%s", _line(record))
 
-            yield progress
-    finally:
-        logger.removeHandler(handler)
+        yield progress
 
 
 def _line(record: Record) -> str:

@@ -25,16 +25,21 @@ SMALL = [
 ]
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    """A parquet file of 24 images of three classes, in the Hub's layout."""
-    rows = []
+def rows():
+    """24 images of three classes."""
+    made = []
     for index in range(24):
         file = io.BytesIO()
         Image.new("RGB", (8, 8), (10 * index, 80 * (index % 3), 0)).save(file, "PNG")
-        rows.append({"image": {"bytes": file.getvalue(), "path": None}, "label": index % 3})
+        made.append({"image": {"bytes": file.getvalue(), "path": None}, "label": index % 3})
+    return made
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A parquet file in the Hub's layout."""
     path = tmp_path_factory.mktemp("data") / "train.parquet"
-    pq.write_table(pa.Table.from_pylist(rows), path)
+    pq.write_table(pa.Table.from_pylist(rows()), path)
     return path
 
 
@@ -53,6 +58,17 @@ def test_one_command_trains_a_ghn_that_can_be_used(data, tmp_path):
     settings = json.loads((tmp_path / "run" / "run.json").read_text())
     assert settings["training"]["architectures"]["widths"] == [8]
     assert settings["data"]["source"] == str(data)
+
+
+def test_bad_images_are_skipped_counted_and_named(tmp_path):
+    spoilt = rows()
+    spoilt[5]["image"]["bytes"] = spoilt[5]["image"]["bytes"][:40]
+    pq.write_table(pa.Table.from_pylist(spoilt), tmp_path / "train.parquet")
+    result = train("--data", tmp_path / "train.parquet", "--out", tmp_path / "run", *SMALL)
+    assert result.exit_code == 0, result.output
+    assert "1 bad images" in result.stdout
+    assert "train.parquet" in result.stderr
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["data"]["images"] == 23
 
 
 def test_a_finished_run_says_so_and_other_settings_are_refused(data, tmp_path):
