@@ -30,6 +30,7 @@ from ghn_init.evaluation import (
     tables,
     write_plots,
 )
+from ghn_init.evaluation.normalisation import as_trained
 from ghn_init.evaluation.plots import check_matplotlib
 from ghn_init.evaluation.report import write_text
 from ghn_init.rendering import as_text
@@ -144,7 +145,9 @@ def evaluate(
         train = None
         if finetune:
             train = _training_images(train_data or data, train_split, data, image_size, device)
-            test = test.like(train)
+            test, train = as_trained(test.like(train), ghn), as_trained(train, ghn)
+        else:
+            test = as_trained(test, ghn)
         setup = Setup(
             load(ghn, device=device),
             test,

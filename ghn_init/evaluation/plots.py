@@ -67,7 +67,8 @@ def histograms(report: Report) -> Figure:
         axes.axvline(100 * report.chance, color="grey", linestyle=":", label="guessing")
         axes.set(title=HEADINGS.get(column, column), xlabel="top-1 accuracy, %", xlim=(0, 100))
     figure.axes[0].set_ylabel("networks")
-    figure.axes[0].legend()
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
     return figure
 
 

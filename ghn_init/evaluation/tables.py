@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from rich.box import SIMPLE_HEAD
+from rich.console import JustifyMethod
 from rich.table import Table
 
 from ghn_init.evaluation.compare import Estimate
 from ghn_init.evaluation.report import Report
-from ghn_init.evaluation.summary import Summary
+from ghn_init.evaluation.summary import BINS, Summary
 
 #: What the papers call the splits.
 HEADINGS: dict[str, str] = {
@@ -22,7 +24,8 @@ HEADINGS: dict[str, str] = {
     "bnfree": "BN-free",
     "search": "Search",
 }
-_BARS = " ▁▂▃▄▅▆▇█"
+_HISTOGRAM = "0 to 100 %"
+_BARS = "·▁▂▃▄▅▆▇█"
 
 
 def tables(report: Report) -> list[Table]:
@@ -56,21 +59,20 @@ def papers_table(report: Report, *, top5: bool = False) -> Table:
 
 def details_table(report: Report) -> Table:
     """A row for each column of the papers' table and start, with a histogram from 0 to 100 %."""
-    numbers = ("number", "mean", "s.e.", "best", "worst", "no accuracy", "not finite", "0 to 100 %")
-    table = _table("The same, row by row", "", ("networks", "weights", *numbers), left=2)
+    numbers = ("n", "mean", "s.e.", "best", "worst")
+    table = _table("The same, row by row", "", ("networks", "weights", *numbers, _HISTOGRAM), left=2)
     for column in report.columns:
         for start in report.starts:
             summary = report.summary(column, start)
             if summary is not None:
                 values = (summary.mean, summary.standard_error, summary.best, summary.worst)
-                not_finite = sum(result.status == "not finite" for result in report.members(column, start))
                 table.add_row(
                     HEADINGS.get(column, column),
                     start,
-                    str(len(summary.accuracies)),
+                    f"{len(summary.measured)} of {len(summary.accuracies)}"
+                    if summary.failed
+                    else f"{len(summary.measured)}",
                     *(_percent(value) for value in values),
-                    str(summary.failed),
-                    str(not_finite),
                     bars(summary.histogram()),
                 )
     return table
@@ -110,15 +112,19 @@ def trouble_table(report: Report) -> Table:
 
 
 def bars(counts: Sequence[int]) -> str:
-    """A histogram in one line, its highest bar full."""
+    """A histogram in one line, its highest bar full; a dot where there is nothing."""
     highest = max(counts, default=0)
     return "".join(_BARS[math.ceil(count / highest * (len(_BARS) - 1)) if count else 0] for count in counts)
 
 
 def _table(title: str, caption: str, columns: Sequence[str], left: int = 1) -> Table:
-    table = Table(title=title, caption=caption or None, title_justify="left", caption_justify="left")
+    table = Table(title=title, caption=caption or None, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.title_justify = table.caption_justify = "left"
     for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number < left else "right")
+        # a number that is cut off would be another one, so that lines are broken instead
+        width = BINS if column == _HISTOGRAM else max(len(word) for word in column.split())
+        side: JustifyMethod = "left" if number < left else "right"
+        table.add_column(column, justify=side, overflow="fold", min_width=width, no_wrap=column == _HISTOGRAM)
     return table
 
 
@@ -132,6 +138,10 @@ def _cell(summary: Summary | None) -> str:
 
 def _with_error(mean: float, error: float) -> str:
     return _percent(mean) if math.isnan(error) else f"{_percent(mean)} ± {_percent(error)}"
+
+
+def _count(summary: Summary) -> str:
+    return f"{len(summary.measured)}" + (f" of {len(summary.accuracies)}" if summary.failed else "")
 
 
 def _estimate(estimate: Estimate) -> str:

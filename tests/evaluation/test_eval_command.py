@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from ghn_init.checkpoints import CheckpointInfo, save
 from ghn_init.cli import app
+from ghn_init.training.data import load_images
 
 MODEL = ("--model", "tiny_networks:without_norm")
 
@@ -112,6 +113,20 @@ def test_mistakes_are_errors_in_one_line(files, arguments, words):
     assert found.exit_code == 1
     assert words in found.stderr
     assert found.stderr.count("\n") == 1
+
+
+def test_images_are_normalised_as_in_training(files, trained_ghn, tmp_path):
+    settings = {}
+    data = {"mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6], "classes": 2}
+    for name, training in (("says", {"data": data}), ("not", {})):
+        save(trained_ghn, tmp_path / name, CheckpointInfo("tiny", training=training))
+        options = ("--data", str(files / "data"), *MODEL, "--out", str(tmp_path / "out" / name), "--no-plots")
+        found = CliRunner().invoke(app, ["eval", "--ghn", str(tmp_path / name), *options])
+        assert found.exit_code == 0, found.output
+        settings[name] = json.loads((tmp_path / "out" / name / "networks.settings.json").read_text())
+    assert (settings["says"]["mean"], settings["says"]["std"]) == ([0.1, 0.2, 0.3], [0.4, 0.5, 0.6])
+    pixels = load_images(files / "data", "test").pixels / 255
+    assert settings["not"]["mean"] == pytest.approx(pixels.mean((0, 2, 3)).tolist(), abs=1e-4)
 
 
 def test_failures_are_listed_and_all_of_them_are_an_error(files):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 from PIL import Image
+from rich.console import Console
 
 from ghn_init.evaluation import EvaluationError, Report, Result, RunResult, Summary, tables, write_plots
 from ghn_init.evaluation.tables import bars
@@ -52,6 +53,7 @@ def test_nothing_is_dropped_in_silence(report):
     text = "\n".join(as_text(table) for table in tables(report))
     assert "could not allocate" in text
     assert "7 of 50 images, counted as wrong" in text
+    assert "3 of 4" in text  # networks of the test split that have an accuracy
     summary = report.summary("test", "predicted")
     assert (summary.failed, len(summary.measured)) == (1, 3)
     assert [entry["name"] for entry in report.to_dict()["troubled"]] == ["test/3", "deep/2"]
@@ -116,5 +118,14 @@ def test_plots_without_matplotlib_say_what_to_install(report, tmp_path, monkeypa
 
 def test_bars_are_as_high_as_counts():
     counts = Summary((0.1, 0.12, 0.13, 0.97)).histogram(10)
-    assert bars(counts) == " █       ▃"
-    assert bars([0, 0]) == "  "
+    assert bars(counts) == "·█·······▃"
+    assert bars([0, 0]) == "··"
+
+
+def test_no_number_is_cut_off_on_a_narrow_terminal(report):
+    console = Console(width=80, color_system=None)
+    with console.capture() as capture:
+        console.print(*tables(report))
+    assert "…" not in capture.get()
+    assert report.summary("test", "predicted").histogram() == (0,) * 5 + (1, 0, 1, 0, 0, 1) + (0,) * 9
+    assert "·····█·█··█·········" in capture.get()
