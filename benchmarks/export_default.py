@@ -1,6 +1,8 @@
 """Write the embedded default from a training run and its evaluation.
 
-    python benchmarks/export_default.py --run runs/default --results results.json --out hub_configs/default
+    ghn-init eval --ghn runs/default/ghn --data test.parquet --split test --n 100 --images 320 --out results/test
+    ghn-init eval --ghn runs/default/ghn --data test.parquet --split predefined --model resnet18 --out results/known
+    python benchmarks/export_default.py --run runs/default --results results/test results/known
 
 `--run` is the folder of the last leg, made by `ghn-init train`; `default_legs.json` has all legs, and `--add-leg` puts
 this one there.
@@ -34,11 +36,26 @@ def leg(run: Path, number: int) -> dict[str, Any]:
     }
 
 
+def results(folder: Path) -> dict[str, Any]:
+    """What an evaluation found, a line for each column of the papers' table."""
+    whole = json.loads((folder / "results.json").read_text())
+    shown = {"test_images_each": whole["images_each"]} if whole["images_each"] else {}
+    lines: dict[str, Any] = {}
+    for name, column in whole["columns"].items():
+        found = column["predicted"]
+        if found["networks"] == 1:
+            lines[name] = {"top1": round(found["mean"], 4), **shown}
+            continue
+        rounded = {key: round(found[key], 4) for key in ("mean", "standard_error", "best", "worst")}
+        lines[f"split_{name}"] = {"networks": found["networks"], **rounded, **shown}
+    return lines
+
+
 def main() -> None:
     """Read the command line, write the folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, required=True)
-    parser.add_argument("--results", type=Path, required=True, help="what eval_default.py wrote")
+    parser.add_argument("--results", type=Path, nargs="+", required=True, help="folders that `ghn-init eval` wrote")
     parser.add_argument("--add-leg", action="store_true", help="add the run to default_legs.json first")
     parser.add_argument("--out", type=Path, default=Path("hub_configs/default"))
     args = parser.parse_args()
@@ -46,14 +63,15 @@ def main() -> None:
     if args.add_leg:
         legs.append(leg(args.run, len(legs) + 1))
         LEGS.write_text(json.dumps(legs, indent=1) + "\n")
-    found = json.loads(args.results.read_text())
+    last = read_settings(args.run)
+    assert last is not None
     info = CheckpointInfo(
         name="default",
         description="The embedded default: a small GHN-3 trained on CIFAR-10.",
         license="mit",
         training={
-            "data": "CIFAR-10's train set but 5,000 images for validation; random shifts of up to 4 pixels and flips",
-            "normalisation": "mean 0.4914, 0.4822, 0.4465; standard deviation 0.2470, 0.2435, 0.2616",
+            "data": {**last["data"], "source": "CIFAR-10's train set; 5,000 of the images kept for validation"},
+            "augmentation": "random shifts of up to 4 pixels and flips",
             "architectures": "DeepNets-1M's rules (4 to 12 cells, width 16 to 32), plain and residual networks, and in "
             "the last leg timm's models at small width and depth",
             "images": "32 a network and step, 16 x 16; 32 x 32 for networks that take one size only",
@@ -63,18 +81,9 @@ def main() -> None:
             "command": "ghn-init train --data train.parquet --out run --preset default (legs: benchmarks/training.md)",
         },
         evaluation={
-            "task": "CIFAR-10 test images, predicted weights, no training, batch statistics in batch norm",
-            f"unseen_architectures_{found['networks']}": {
-                "top1_mean": round(found["mean"], 4),
-                "standard_error": round(found["standard_error"], 4),
-                "best": round(found["best"], 4),
-                "worst": round(found["worst"], 4),
-                "test_images_each": found["images"],
-            },
-            "resnet18_top1": round(found["resnet18"], 4),
-            "resnet50_top1": round(found["resnet50"], 4),
-            "resnet_test_images": found["resnet_images"],
-            "command": "python benchmarks/eval_default.py --data test.parquet --ghn FOLDER --images 320 --out r.json",
+            "task": "CIFAR-10's test images, predicted weights, no training, batch statistics in batch norm",
+            **{name: value for folder in args.results for name, value in results(folder).items()},
+            "command": "ghn-init eval --ghn FOLDER --data test.parquet, as in benchmarks/export_default.py",
         },
     )
     written = save(load(str(args.run / "ghn")), args.out, info, overwrite=True)
