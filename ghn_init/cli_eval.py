@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,7 +22,9 @@ from ghn_init.evaluation import (
     FinetuneConfig,
     FinetuneSetup,
     Report,
+    Result,
     Setup,
+    Start,
     Subject,
     evaluate_networks,
     finetune_networks,
@@ -115,7 +118,9 @@ def evaluate(
         typer.Option(rich_help_panel=_FINETUNING, help="Images to train on; the training split of --data by default."),
     ] = None,
     train_split: Annotated[str, typer.Option(rich_help_panel=_FINETUNING, help="Split of them.")] = "train",
-    optimiser: Annotated[Optimiser, typer.Option(rich_help_panel=_FINETUNING, help="What trains.")] = Optimiser.sgd,
+    optimiser: Annotated[
+        Optimiser, typer.Option("--optimiser", "--optimizer", rich_help_panel=_FINETUNING, help="What trains.")
+    ] = Optimiser.sgd,
     lr: Annotated[
         list[float] | None,
         typer.Option(
@@ -144,7 +149,8 @@ def evaluate(
         test = _images(data, data_split, image_size, device)
         train = None
         if finetune:
-            train = _training_images(train_data or data, train_split, data, image_size, device)
+            _refuse_test_images(train_data or data, train_split, data, data_split)
+            train = _images(train_data or data, train_split, image_size, device)
             test, train = as_trained(test.like(train), ghn), as_trained(train, ghn)
         else:
             test = as_trained(test, ghn)
@@ -156,15 +162,17 @@ def evaluate(
             batch_size=batch_size,
             seed=seed,
         )
-        with _bar("networks") as watch:
-            results = evaluate_networks(
-                setup,
-                subjects,
-                starts=("predicted", "own") if baseline else ("predicted",),
-                out=out_,
-                processes=processes,
-                watch=watch,
+        results: list[Result] = []
+        starts: tuple[Start, ...] = ("predicted", "own") if baseline else ("predicted",)
+        if finetune and test.num_classes != setup.ghn.config.num_classes:
+            warnings.warn(
+                f"classifiers of {setup.ghn.config.num_classes} classes are no use for images of {test.num_classes}: "
+                "they start random, and there is no accuracy without training",
+                stacklevel=1,
             )
+        else:
+            with _bar("networks") as watch:
+                results = evaluate_networks(setup, subjects, starts=starts, out=out_, processes=processes, watch=watch)
         report = Report(ghn, data, test.num_classes, images, results)
         if finetune and train is not None:
             config = FinetuneConfig(
@@ -178,7 +186,7 @@ def evaluate(
                 )
             report = Report(ghn, data, test.num_classes, images, results, runs)
         _show(report, out_, plots, json_output)
-        if all(result.top1 is None for result in report.results):
+        if results and all(result.top1 is None for result in results):
             raise typer.Exit(1)
 
 
@@ -188,10 +196,10 @@ def _images(source: str, split: str | None, image_size: int | None, device: str)
     return load_images(source, split or EVALUATION, image_size=image_size, device=device)
 
 
-def _training_images(source: str, split: str, test: str, image_size: int | None, device: str) -> ImageSet:
-    if Path(source).is_file() and Path(test).is_file() and Path(source).samefile(test):
+def _refuse_test_images(source: str, split: str, test: str, test_split: str | None) -> None:
+    same_file = Path(source).is_file() and Path(test).is_file() and Path(source).samefile(test)
+    if same_file or (source == test and split == test_split):
         raise EvaluationError(f"{source} holds the test images; give images to train on with --train-data")
-    return _images(source, split, image_size, device)
 
 
 def _side(images: ImageSet) -> int:

@@ -4,7 +4,7 @@ from ghn_init.evaluation.accuracy import BATCH_SIZE, Score, accuracy, score, use
 from ghn_init.evaluation.compare import Comparison, Estimate, compare, finetune_networks
 from ghn_init.evaluation.errors import EvaluationError
 from ghn_init.evaluation.finetune import OPTIMISERS, FinetuneConfig, FinetuneSetup, RunResult
-from ghn_init.evaluation.measure import Result, Setup, measure
+from ghn_init.evaluation.measure import Result, Setup, Start, measure
 from ghn_init.evaluation.plots import write_plots
 from ghn_init.evaluation.predicted import evaluate, predicted_accuracies
 from ghn_init.evaluation.report import Report
@@ -36,6 +36,7 @@ __all__ = [
     "Score",
     "Setup",
     "SplitNetwork",
+    "Start",
     "Subject",
     "Summary",
     "accuracy",

@@ -6,12 +6,13 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
 from ghn_init.checkpoints import CheckpointInfo, save
 from ghn_init.cli import app
-from ghn_init.training.data import load_images
+from ghn_init.training.data import Images, load_images
 
 MODEL = ("--model", "tiny_networks:without_norm")
 
@@ -90,13 +91,26 @@ def test_finetuning(files, tmp_path):
     assert {"finetune.jsonl", "finetune.csv", "finetune.png"} <= {path.name for path in tmp_path.iterdir()}
 
 
-def test_training_on_the_test_images_is_refused(files):
-    test = files / "data" / "test.parquet"
-    found = CliRunner().invoke(
-        app, ["eval", "--ghn", str(files / "ghn"), "--data", str(test), *MODEL, "--finetune", "2"]
-    )
+@pytest.mark.parametrize("source", [("data/test.parquet",), ("data", "--data-split", "train")])
+def test_training_on_the_test_images_is_refused(files, source):
+    arguments = ["eval", "--ghn", str(files / "ghn"), "--data", str(files / source[0]), *source[1:], *MODEL]
+    found = CliRunner().invoke(app, [*arguments, "--finetune", "2"])
     assert found.exit_code == 1
     assert "--train-data" in found.stderr
+
+
+def test_other_classes_can_be_finetuned_for_only(files, images, tmp_path):
+    other = Images(images.pixels, torch.arange(96) % 3)
+    for name in ("train", "test"):
+        write_parquet(tmp_path / f"{name}.parquet", other, 96)
+    arguments = ["eval", "--ghn", str(files / "ghn"), "--data", str(tmp_path), *MODEL]
+    found = CliRunner().invoke(app, arguments)
+    assert found.exit_code == 1
+    assert "3 classes and the GHN predicts classifiers of 2" in found.stderr
+    found = CliRunner().invoke(app, [*arguments, "--finetune", "1", "--lr", "0.1", "--held-out", "8", "--json"])
+    assert found.exit_code == 0, found.output
+    assert "no accuracy without training" in found.stderr
+    assert [row["steps"] for row in json.loads(found.stdout)["finetune"]] == [0, 1]
 
 
 @pytest.mark.parametrize(
