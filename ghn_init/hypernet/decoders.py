@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ghn_init.hypernet.config import GHNConfig
+from ghn_init.hypernet.sliced import sliced_linear
 from ghn_init.hypernet.targets import Target
 from ghn_init.hypernet.tiling import enlarged, split_rows, window
 
@@ -97,10 +98,12 @@ class ConvDecoder(BlockDecoder):
         features = self.features(states, windows)
         by_channels = grouped([(self._padded(size[0], 0), self._padded(size[1], 1)) for size in sizes])
         decoded: list[Tensor] = [states] * len(sizes)
-        for (out, inner), members in by_channels.items():
-            rows = torch.cat([features[member] for member in members])
-            weight, bias = self.channel_slice(out, inner)
-            flat = F.linear(rows, weight.reshape(out * inner, -1), bias.reshape(-1))
+        flats = sliced_linear(
+            *self.channel_slice(*self.max_shape[:2]),
+            [(slice(out), slice(inner)) for out, inner in by_channels],
+            [torch.cat([features[member] for member in members]) for members in by_channels.values()],
+        )
+        for ((out, inner), members), flat in zip(by_channels.items(), flats, strict=True):
             parts = split_rows(flat, [features[member].shape[0] for member in members])
             for member, part in zip(members, parts, strict=True):
                 size, (top, bottom, left, right) = sizes[member], windows[member]
@@ -121,22 +124,17 @@ class ConvDecoder(BlockDecoder):
 
     def features(self, states: Tensor, windows: Sequence[Window]) -> list[Tensor]:
         """For each state the hidden features of the places in its window, row by row: (places, 8 hid)."""
-        box = (
-            min(place[0] for place in windows),
-            max(place[1] for place in windows),
-            min(place[2] for place in windows),
-            max(place[3] for place in windows),
-        )
-        inside = (slice(None), slice(box[0], box[1]), slice(box[2], box[3]))
-        weight = self.places.weight.view(-1, *self.max_shape[2:], self.places.in_features)[inside]
-        bias = self.places.bias.view(-1, *self.max_shape[2:])[inside]
+        side, wide = self.max_shape[2:], self.mix.in_features
+        weight = self.places.weight.view(wide, *side, -1).permute(1, 2, 0, 3)
+        bias = self.places.bias.view(wide, *side).permute(1, 2, 0)
         by_window = grouped(windows)
-        maps = []
-        for (top, bottom, left, right), members in by_window.items():
-            rows, columns = slice(top - box[0], bottom - box[0]), slice(left - box[2], right - box[2])
-            local_weight = weight[:, rows, columns].permute(1, 2, 0, 3).reshape(-1, weight.shape[3])
-            local_bias = bias[:, rows, columns].permute(1, 2, 0).reshape(-1)
-            maps.append(F.relu(F.linear(states[members], local_weight, local_bias)).view(-1, weight.shape[0]))
+        found = sliced_linear(
+            weight,
+            bias,
+            [(slice(top, bottom), slice(left, right)) for top, bottom, left, right in by_window],
+            [states[members] for members in by_window.values()],
+        )
+        maps = [F.relu(rows).view(-1, wide) for rows in found]
         mixed = F.relu(self.mix(torch.cat(maps)))
         order = [member for members in by_window.values() for member in members]
         places = [

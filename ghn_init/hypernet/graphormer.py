@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from ghn_init.graph.arch import ArchGraph
 from ghn_init.hypernet.attention import DistanceBias, PairBias, attend
+from ghn_init.hypernet.batches import by_size
 from ghn_init.hypernet.config import GHNConfig
 from ghn_init.hypernet.tiling import split_rows
 
@@ -63,23 +64,34 @@ class Graphormer(nn.Module):
         self.layers = nn.ModuleList(GraphormerLayer(config.hid, config.heads) for _ in range(config.layers))
 
     def forward(self, states: Tensor, graphs: Sequence[ArchGraph]) -> Tensor:
-        """New states of the nodes of all graphs, from such states: (nodes, hid), one graph after the other."""
+        """New states of the nodes of all graphs, from such states: (nodes, hid), one graph after the other.
+
+        Graphs of similar size are taken together.
+        """
         sizes = [len(graph) for graph in graphs]
-        places = _padded([_places(graph, self.reach) for graph in graphs]).to(states.device)
+        parts, found = split_rows(states, sizes), dict[int, Tensor]()
+        for batch in by_size(sizes):
+            found |= zip(batch, self._updated([parts[i] for i in batch], [graphs[i] for i in batch]), strict=True)
+        return torch.cat([found[index] for index in range(len(graphs))])
+
+    def _updated(self, states: Sequence[Tensor], graphs: Sequence[ArchGraph]) -> list[Tensor]:
+        """New states of each graph's nodes, padded to those of the largest."""
+        sizes, device = [len(graph) for graph in graphs], states[0].device
+        places = _padded([_places(graph, self.reach) for graph in graphs]).to(device)
         padded = (
-            pad_sequence(list(split_rows(states, sizes)), batch_first=True)
+            pad_sequence(list(states), batch_first=True)
             + self.in_degree(places[:, 0].clamp(max=MAX_DEGREE))
             + self.out_degree(places[:, 1].clamp(max=MAX_DEGREE))
             + self.input_distance(places[:, 2].clamp(max=MAX_INPUT_DISTANCE))
         )
-        real = torch.tensor(sizes, device=states.device)[:, None] > torch.arange(max(sizes), device=states.device)
+        real = torch.tensor(sizes, device=device)[:, None] > torch.arange(max(sizes), device=device)
         absent = ~real if min(sizes) < max(sizes) else None
-        pairs = _padded([_pairs(graph, self.reach) for graph in graphs]).to(states.device)
+        pairs = _padded([_pairs(graph, self.reach) for graph in graphs]).to(device)
         keep = torch.is_grad_enabled() or self.heads * pairs.numel() <= BIAS_SHARE * sum(map(_numel, graphs))
         bias = self.bias(pairs, self.reach, absent, keep=keep)
         for layer in self.layers:
             padded = layer(padded, bias)
-        return torch.cat([rows[:size] for rows, size in zip(padded, sizes, strict=True)])
+        return [rows[:size] for rows, size in zip(padded, sizes, strict=True)]
 
 
 def _numel(graph: ArchGraph) -> int:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from ghn_init.hypernet.targets import Target
 
@@ -36,12 +38,36 @@ def tiled(block: Tensor, shape: Sequence[int]) -> Tensor:
         block: the tensor to repeat; no dimension is larger than that of `shape`.
         shape: as many numbers as `block` has dimensions; the third and later ones are those of `block`.
     """
-    counts = [-(-want // have) for want, have in zip(shape, block.shape, strict=True)]
-    if max(counts) > 1:
-        block = block.repeat(counts)
-    if block.shape != tuple(shape):
-        block = block[tuple(slice(want) for want in shape[:2])]
-    return block
+    if block.shape == tuple(shape):
+        return block
+    whole: Tensor = _Tile.apply(block, tuple(shape))
+    return whole
+
+
+class _Tile(torch.autograd.Function):
+    """Repeats along the leading two dimensions.
+
+    The tiles' gradients are added up as they lie, first along one dimension and then along the other: neither has a
+    cut-off tile to be padded, nor are sums taken over short strides.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, block: Tensor, shape: tuple[int, ...]) -> Tensor:
+        ctx.shape = block.shape
+        whole = block.repeat([-(-want // have) for want, have in zip(shape, block.shape, strict=True)])
+        return whole[tuple(slice(want) for want in shape[:2])]
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (gradient,) = gradients
+        for dimension, size in enumerate(ctx.shape[:2]):
+            first, *others = torch.split(gradient, size, dimension)
+            if others:
+                gradient = first.clone()
+                for other in others:
+                    gradient.narrow(dimension, 0, other.shape[dimension]).add_(other)
+        return gradient, None
 
 
 def assembled(block: Tensor, target: Target) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from cases import config, little_graph, reference_graph
 
-from ghn_init.hypernet import attention, graphormer
+from ghn_init.hypernet import attention, batches, graphormer
 from ghn_init.hypernet.attention import PairBias, attend
 from ghn_init.hypernet.graphormer import Graphormer
 
@@ -46,7 +46,10 @@ def test_equals_its_definition():
             torch.testing.assert_close(gnn(states, [graph]), pair_by_pair(gnn, states, graph), rtol=1e-4, atol=1e-5)
 
 
-def test_graphs_of_a_batch_do_not_see_each_other():
+@pytest.mark.parametrize("padding", [1, 1.5, 100])
+def test_graphs_of_a_batch_do_not_see_each_other(padding, monkeypatch):
+    """However many of them are padded to a common size."""
+    monkeypatch.setattr(batches, "MOST_PADDING", padding)
     gnn = Graphormer(config())
     graphs = [little_graph(), reference_graph("resnet18"), reference_graph("alexnet")]
     states = [torch.randn(len(graph), 16) for graph in graphs]

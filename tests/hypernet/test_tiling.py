@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from cases import config
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ghn_init.errors import PredictionError
@@ -37,6 +37,20 @@ def test_tiles_by_remainder(out, inner, more_out, more_in, kernel):
     for o in range(shape[0]):
         for i in range(shape[1]):
             assert torch.equal(whole[o, i], block[o % out, i % inner])
+
+
+@settings(deadline=None)
+@given(sizes, sizes, sizes, sizes, st.lists(st.integers(1, 3), max_size=2))
+def test_gradients_of_tiles_add_up(out, inner, more_out, more_in, kernel):
+    block = torch.randn(out, inner, *kernel, dtype=torch.float64, requires_grad=True)
+    shape = (out + more_out, inner + more_in, *kernel)
+    weights = torch.randn(shape, dtype=torch.float64)
+    expected = torch.zeros_like(block)
+    for o in range(shape[0]):
+        for i in range(shape[1]):
+            expected[o % out, i % inner] += weights[o, i]
+    (found,) = torch.autograd.grad((tiled(block, shape) * weights).sum(), block)
+    torch.testing.assert_close(found, expected)
 
 
 @given(sizes, sizes)
