@@ -9,7 +9,7 @@ from torch import nn
 
 from ghn_init.deepnets.fragment import FED, Draft, Extent, Fragment
 from ghn_init.deepnets.layers import Layer, Sequence
-from ghn_init.deepnets.skeleton import fresh
+from ghn_init.deepnets.skeleton import fresh, on_meta
 
 
 class Block:
@@ -37,11 +37,13 @@ class Block:
             feed, extent = layer.draw(draft, str(place), feed, extent)
         return draft.fragment()
 
-    def build(self) -> nn.Module:
-        """A new module on the current default device."""
-        if torch.get_default_device().type == "meta":
-            return fresh(self._prototype)
-        return self._make()
+    def build(self, meta: bool | None = None) -> nn.Module:
+        """A new module on the current default device.
+
+        Args:
+            meta: whether that is the meta device, where it is known.
+        """
+        return fresh(self._prototype) if (on_meta() if meta is None else meta) else self._make()
 
     @functools.cached_property
     def _prototype(self) -> nn.Module:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
-import itertools
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -145,18 +144,20 @@ class Sketch:
         Returns:
             The node of its result.
         """
-        places = [feed]  # FED is the last entry of a list of the parts' nodes in reverse
+        places = [feed]  # the place of part n, or of FED, is at n + 1
         for part in fragment.parts:
-            feeds = [places[place + 1] for place in part.feeds]
-            path = below(prefix, part.path)
             if part.op is not None and not part.with_previous:
                 self._count(part.op)
+            path = below(prefix, part.path)
             source = path if part.op is None else self._name
-            node = Node(part.type, None, part.shape, source=source)
-            if part.param is not None:
-                rider = part.rider and below(path, part.rider)
-                node = Node(part.type, below(path, part.param), part.shape, part.shape, rider, False, source)
-            places.append(self._add(node, feeds) if len(feeds) < 2 or len(set(feeds)) > 1 else feeds[0])
+            param = None if part.param is None else below(path, part.param)
+            rider = None if part.rider is None else below(path, part.rider)
+            param_shape = None if param is None else part.shape
+            feeds = [places[place + 1] for place in part.feeds]
+            if part.param is None and len(feeds) > 1 and len(set(feeds)) < 2:
+                places.append(feeds[0])
+            else:
+                places.append(self._add(Node(part.type, param, part.shape, param_shape, rider, False, source), feeds))
         return places[-1]
 
     def join(self, op: str, feeds: Sequence[int]) -> int:
@@ -173,9 +174,10 @@ class Sketch:
         return ArchGraph((*self._nodes[:-2], *head), tuple(self._edges))
 
     def _add(self, node: Node, feeds: Sequence[int]) -> int:
+        index = len(self._nodes)
         self._nodes.append(node)
-        index = len(self._nodes) - 1
-        self._edges += zip(sorted(set(feeds)), itertools.repeat(index))
+        for feed in feeds if len(feeds) < 2 else sorted(set(feeds)):
+            self._edges.append((feed, index))
         return index
 
     def _count(self, op: str) -> None:

@@ -6,10 +6,19 @@ import dataclasses
 import math
 from typing import Protocol
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ghn_init.deepnets.fragment import Draft, Extent, Part
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Shape:
+    """What an operation must know: channels in and out, stride, and whether to add batch norm."""
+
+    inputs: int
+    outputs: int
+    stride: int = 1
+    batch_norm: bool = True
 
 
 class Layer(Protocol):
@@ -191,24 +200,6 @@ class GlobalPool:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Positions:
-    """The sum with a learned table of (1, channels, side, side)."""
-
-    channels: int
-    side: int
-
-    def module(self) -> nn.Module:
-        """The layer as a module."""
-        return PositionTable(self.channels, self.side)
-
-    def draw(self, draft: Draft, path: str, feed: int, extent: Extent) -> tuple[int, Extent]:
-        """Adds the layer's nodes: see `Layer.draw`."""
-        shape = (1, self.channels, self.side, self.side)
-        table = draft.add(Part("pos_enc", (), path, "weight", shape, op="add"))
-        return draft.add(Part("sum", (feed, table), op="add", with_previous=True)), extent
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
 class Pass:
     """A layer without a node, by its class and arguments: an activation, dropout, flattening.
 
@@ -229,18 +220,6 @@ class Pass:
     def draw(self, draft: Draft, path: str, feed: int, extent: Extent) -> tuple[int, Extent]:
         """Adds nothing: see `Layer.draw`."""
         return feed, extent if self.extent is None else self.extent
-
-
-class PositionTable(nn.Module):
-    """Add a learned table of (1, channels, side, side)."""
-
-    def __init__(self, channels: int, side: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(0.02 * torch.randn(1, channels, side, side))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Add the table to `x`, (batch, channels, side, side)."""
-        return x + self.weight
 
 
 RELU = Pass(nn.ReLU)

@@ -7,11 +7,12 @@ import functools
 
 from torch import nn
 
+from ghn_init.deepnets.attention import Positions
 from ghn_init.deepnets.block import Block
 from ghn_init.deepnets.fragment import Extent
-from ghn_init.deepnets.layers import RELU, Conv, GlobalPool, Linear, Pass, Pool, Positions, Sequence, norm, square
+from ghn_init.deepnets.layers import RELU, Conv, GlobalPool, Linear, Pass, Pool, Sequence, Shape, norm, square
 from ghn_init.deepnets.liveness import LiveCell, all_cells, live_cells
-from ghn_init.deepnets.ops import OPERATIONS, Reduction, Shape, Subsample, relu_conv
+from ghn_init.deepnets.ops import OPERATIONS, Reduction, Subsample, relu_conv
 from ghn_init.deepnets.spec import Architecture, CellGenotype
 
 #: The stem's outputs as cells before the first: what cell 0 reads as its input 0 and its input 1.

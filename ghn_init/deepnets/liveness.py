@@ -32,10 +32,7 @@ class LiveCell:
 
 def live_cells(architecture: Architecture) -> dict[int, LiveCell]:
     """The cells that the output depends on, by index; empty if 'none' cuts the output off from the image."""
-    defined = [True, True]  # the stem's outputs, then one entry a cell
-    for index in range(architecture.n_cells):
-        states = _defined_states(architecture.cell(index), (defined[-2], defined[-1]))
-        defined.append(any(states[state] for state in architecture.cell(index).output))
+    defined = _defined_outputs(architecture)
     if not defined[-1]:
         return {}
 
@@ -64,7 +61,17 @@ def all_cells(architecture: Architecture) -> dict[int, LiveCell]:
 
 def output_alive(architecture: Architecture) -> bool:
     """Whether the output depends on the image."""
-    return bool(live_cells(architecture))
+    return _defined_outputs(architecture)[-1]
+
+
+def _defined_outputs(architecture: Architecture) -> list[bool]:
+    """Whether each output depends on the image: the stem's two, then those of the cells."""
+    defined = [True, True]
+    for index in range(architecture.n_cells):
+        cell = architecture.cell(index)
+        states = _defined_states(cell, (defined[-2], defined[-1]))
+        defined.append(any(states[state] for state in cell.output))
+    return defined
 
 
 def _defined_states(cell: CellGenotype, inputs: tuple[bool, bool]) -> list[bool]:

@@ -14,6 +14,7 @@ from ghn_init.deepnets.layout import (
     reads_deep_stem,
     stem,
 )
+from ghn_init.deepnets.skeleton import on_meta
 from ghn_init.deepnets.spec import Architecture
 
 
@@ -22,13 +23,14 @@ class Cell(nn.Module):
 
     Args:
         plan: what to build.
+        meta: whether the current default device is the meta device.
     """
 
-    def __init__(self, plan: CellLayout) -> None:
+    def __init__(self, plan: CellLayout, meta: bool = False) -> None:
         super().__init__()
         self.plan = plan
-        self.prepare = nn.ModuleDict({str(source): plan.preparation(source).build() for source in plan.sources})
-        self.ops = nn.ModuleDict({f"{s}_{at}": plan.operation(s, at).build() for s, at in plan.live.operations})
+        self.prepare = nn.ModuleDict({str(source): plan.preparation(source).build(meta) for source in plan.sources})
+        self.ops = nn.ModuleDict({f"{s}_{at}": plan.operation(s, at).build(meta) for s, at in plan.live.operations})
 
     def forward(self, inputs: dict[int, Tensor]) -> Tensor:
         """The concatenated output states, given the inputs that are read."""
@@ -59,16 +61,16 @@ class Network(nn.Module):
     def __init__(self, architecture: Architecture, num_classes: int = 10, image_size: int = 32) -> None:
         super().__init__()
         self.architecture = architecture
-        cells = layout(architecture)
+        cells, meta = layout(architecture), on_meta()
         self._sources = {index: cell.sources for index, cell in cells.items()}
         self._deep = reads_deep_stem(cells)
         wide, deep = stem(architecture, image_size)
-        self.stem = nn.ModuleDict({"wide": wide.build()})
+        self.stem = nn.ModuleDict({"wide": wide.build(meta)})
         if self._deep and deep:
-            self.stem["deep"] = deep.build()
-        self.cells = nn.ModuleDict({str(index): Cell(cell) for index, cell in cells.items()})
+            self.stem["deep"] = deep.build(meta)
+        self.cells = nn.ModuleDict({str(index): Cell(cell, meta) for index, cell in cells.items()})
         channels = cells[architecture.n_cells - 1].outputs
-        self.classifier = head(architecture, channels, num_classes, image_size).build()
+        self.classifier = head(architecture, channels, num_classes, image_size).build(meta)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (batch, 3, height, width), float, to logits (batch, classes).

@@ -9,20 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ghn_init.deepnets.attention import Transformer
 from ghn_init.deepnets.fragment import Draft, Extent, Part, below
-from ghn_init.deepnets.layers import RELU, Conv, Layer, LayerNorm, Linear, Pass, Pool, Sequence, norm, square
-
-HEADS = 8
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Shape:
-    """What an operation must know: channels in and out, stride, and whether to add batch norm."""
-
-    inputs: int
-    outputs: int
-    stride: int = 1
-    batch_norm: bool = True
+from ghn_init.deepnets.layers import RELU, Conv, Layer, Linear, Pass, Pool, Sequence, Shape, norm, square
 
 
 def relu_conv(shape: Shape, kernel: int) -> Sequence:
@@ -158,79 +147,6 @@ class SqueezeExcitation(nn.Module):
         if self.stride > 1:
             x = x[:, :, :: self.stride, :: self.stride]
         return x * scale[:, :, None, None]
-
-
-def _split(x: Tensor) -> Tensor:
-    """(batch, tokens, width) to (batch, heads, tokens, width / heads)."""
-    return torch.unflatten(x, 2, (HEADS, -1)).transpose(1, 2)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Transformer:
-    """`Attention` as data."""
-
-    shape: Shape
-
-    @property
-    def layers(self) -> dict[str, Layer]:
-        """Its layers by name, in the order in which they run."""
-        width = self.shape.inputs
-        return {
-            "norm1": LayerNorm(width),
-            "qkv": Linear(width, 3 * width, bias=False),
-            "out": Linear(width, width),
-            "norm2": LayerNorm(width),
-            "hidden": Linear(width, width),
-            "project": Linear(width, width),
-        }
-
-    def module(self) -> nn.Module:
-        """The operation as a module."""
-        return Attention(self.shape)
-
-    def draw(self, draft: Draft, path: str, feed: int, extent: Extent) -> tuple[int, Extent]:
-        """Adds the operation's nodes: see `Layer.draw`."""
-        layers = self.layers
-
-        def run(names: tuple[str, ...], place: int) -> int:
-            for name in names:
-                place, _ = layers[name].draw(draft, below(path, name), place, extent)
-            return place
-
-        projected = run(("norm1", "qkv"), feed)
-        work = 2 * self.shape.inputs
-        attended = Part("msa", (projected,), op="scaled_dot_product_attention", extent=Extent.PAIRS, work=work)
-        mixed = draft.add(Part("sum", (feed, run(("out",), draft.add(attended))), op="add"))
-        expanded = run(("norm2", "hidden", "project"), mixed)
-        return draft.add(Part("sum", (mixed, expanded), op="add")), extent
-
-
-class Attention(nn.Module):
-    """A transformer block on the pixels of a feature map (Dosovitskiy et al., 2021), 8 heads."""
-
-    norm1: nn.Module
-    qkv: nn.Module
-    out: nn.Module
-    norm2: nn.Module
-    hidden: nn.Module
-    project: nn.Module
-
-    def __init__(self, shape: Shape) -> None:
-        super().__init__()
-        if shape.inputs != shape.outputs:
-            raise ValueError(f"self-attention keeps the width: {shape.inputs} in, {shape.outputs} out")
-        for name, layer in Transformer(shape).layers.items():
-            self.add_module(name, layer.module())
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(batch, channels, h, w) to the same."""
-        tokens = x.flatten(2).transpose(1, 2)
-        query, key, value = self.qkv(self.norm1(tokens)).chunk(3, dim=2)
-        mixed = F.scaled_dot_product_attention(_split(query), _split(key), _split(value)).transpose(1, 2).flatten(2)
-        tokens = tokens + self.out(mixed)
-        tokens = tokens + self.project(F.gelu(self.hidden(self.norm2(tokens))))
-        result: Tensor = tokens.transpose(1, 2).reshape(x.shape)
-        return result
 
 
 def _pool(node_type: str) -> Callable[[Shape], Layer]:

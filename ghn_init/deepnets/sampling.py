@@ -119,7 +119,9 @@ def _draw(choices: Choices, rules: Rules) -> Architecture | None:
         fc_layers=choices.one_of((1, 2)),
     )
     size = count_parameters(architecture, dead=True)
-    if size == 0 or max(size, count_parameters(architecture, 10, LARGE_IMAGE, dead=True)) > rules.max_parameters:
+    # for large images only networks of fixed resolution have another size
+    large = count_parameters(architecture, 10, LARGE_IMAGE, dead=True) if architecture.fixed_resolution else size
+    if size == 0 or max(size, large) > rules.max_parameters:
         return None
     if rules.width == "drawn":
         return _widen(choices, architecture, size)

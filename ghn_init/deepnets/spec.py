@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from typing import Any, ClassVar, Literal
 
@@ -112,17 +113,17 @@ class Architecture:
         if self.attention and not self.pool_head:
             raise ValueError("a network with self-attention needs pool_head=True")
 
-    @property
+    @functools.cached_property
     def primitives(self) -> tuple[str, ...]:
         """The primitives of both cells."""
         return self.normal.primitives + self.reduction.primitives
 
-    @property
+    @functools.cached_property
     def attention(self) -> bool:
         """Whether a cell has self-attention; such a network works on patches and keeps their number."""
         return "msa" in self.primitives
 
-    @property
+    @functools.cached_property
     def reductions(self) -> frozenset[int]:
         """Indices of the cells that reduce."""
         return frozenset({self.n_cells // 3, 2 * self.n_cells // 3} - {0})

@@ -8,7 +8,9 @@ from torch.nn import functional as F
 from torchvision.models import resnet18
 
 from ghn_init.deepnets import Architecture, CellGenotype, Classic, ClassicNetwork, Network, sample
-from ghn_init.deepnets.ops import Attention, FactorizedReduce, Shape, SqueezeExcitation
+from ghn_init.deepnets.attention import Attention
+from ghn_init.deepnets.layers import Shape
+from ghn_init.deepnets.ops import FactorizedReduce, SqueezeExcitation
 from ghn_init.graph import trace
 
 THIRTY = [dataclasses.replace(sample("test", index), width=16) for index in range(30)]
