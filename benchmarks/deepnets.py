@@ -4,7 +4,7 @@
 
 Each process works on its own share of the indices, on one thread, once the first `WARM` of them have filled what is
 cached between architectures: the fragments and prototypes of their operations. Processor time says what a core does
-that is not shared with other work, elapsed time what was seen.
+that is not shared with other work; "elapsed" is by the clock.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ def main(
     table = Table(title=f"{split}: {count} architectures of {nodes:.0f} nodes in the mean", title_justify="left")
     table.add_column("architectures a second")
     for number in (1, processes):
-        table.add_column(f"{number} process{'es' if number > 1 else ''}, processor time", justify="right")
-        table.add_column("elapsed time", justify="right")
+        table.add_column(f"{number} process{'es' if number > 1 else ''}", justify="right")
+        table.add_column("elapsed", justify="right")
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
         for name in _work(split):
             traced = "trace" in name
