@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from ghn_init.checkpoints import CheckpointInfo, save
 from ghn_init.cli import app
-from ghn_init.training.data import Images, load_images
+from ghn_init.evaluation import NamedNetwork, Setup, evaluate_networks
+from ghn_init.training.data import Images, LazyImages, load_images
 
 MODEL = ("--model", "tiny_networks:without_norm")
 
@@ -150,3 +151,18 @@ def test_failures_are_listed_and_all_of_them_are_an_error(files):
     everything = run(files, "--model", "tiny_networks:wrong")
     assert everything.exit_code == 1
     assert "RuntimeError" in everything.stdout
+
+
+def test_images_that_are_decoded_on_demand_give_the_same(trained_ghn, images, tmp_path):
+    for number, (pixels, label) in enumerate(zip(images.pixels, images.labels.tolist(), strict=True)):
+        folder = tmp_path / "test" / f"class{label}"
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(folder / f"{number:03}.png")
+    subjects = [NamedNetwork("tiny_networks:without_norm")]
+    found = []
+    for memory in (2**30, 1000):
+        loaded = load_images(tmp_path, "test", image_size=16, memory=memory)
+        found += evaluate_networks(Setup(trained_ghn, loaded, image_size=16), subjects, out=tmp_path / str(memory))
+    assert isinstance(loaded, LazyImages)
+    assert found[0].top1 == found[1].top1 > 0.95
+    assert found[1].images == 96
