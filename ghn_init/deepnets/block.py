@@ -9,7 +9,7 @@ from torch import nn
 
 from ghn_init.deepnets.fragment import FED, Draft, Extent, Fragment
 from ghn_init.deepnets.layers import Layer, Sequence
-from ghn_init.deepnets.skeleton import fresh, on_meta
+from ghn_init.deepnets.skeleton import Template, on_meta
 
 
 class Block:
@@ -43,12 +43,12 @@ class Block:
         Args:
             meta: whether that is the meta device, where it is known.
         """
-        return fresh(self._prototype) if (on_meta() if meta is None else meta) else self._make()
+        return self._template.make() if (on_meta() if meta is None else meta) else self._make()
 
     @functools.cached_property
-    def _prototype(self) -> nn.Module:
+    def _template(self) -> Template:
         with torch.device("meta"):
-            return self._make()
+            return Template(self._make())
 
     def _make(self) -> nn.Module:
         if isinstance(self._layers, tuple):
