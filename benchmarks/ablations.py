@@ -19,8 +19,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ghn_init.deepnets import sample
+from ghn_init.images import load_images
 from ghn_init.rendering import as_text
-from ghn_init.training.data import load_images
 from ghn_init.training.entries import make_entry
 from ghn_init.training.group import Group
 from ghn_init.training.presets import PRESETS

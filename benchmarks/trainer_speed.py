@@ -81,9 +81,9 @@ def architectures(split: str, meta_batches: int) -> list[list[Architecture]]:
 def measure_ours(split: str, meta_batches: int, batch_size: int, out: Path) -> None:
     """One process's part; the first one writes each meta-batch's seconds by part."""
     from ghn_init.hypernet import GHN, GHNConfig
+    from ghn_init.images import Images
     from ghn_init.training import meta_step as module
     from ghn_init.training.config import TrainConfig
-    from ghn_init.training.data import Images
     from ghn_init.training.entries import make_entry
     from ghn_init.training.group import joined
     from ghn_init.training.meta_batches import balanced

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress
 
 from ghn_init.checkpoints import DEFAULT, load
 from ghn_init.cli_options import Checkpoint, Debug, Json, ModelKwargs, Seed
-from ghn_init.cli_support import err, errors_in_one_line, options_from, out, print_json
+from ghn_init.cli_support import counting_columns, err, errors_in_one_line, options_from, out, print_json
 from ghn_init.evaluation import (
     BATCH_SIZE,
     EvaluationError,
@@ -39,7 +39,7 @@ from ghn_init.evaluation.report import write_text
 from ghn_init.rendering import as_text
 
 if TYPE_CHECKING:
-    from ghn_init.training.data import ImageSet
+    from ghn_init.images import ImageSet
 
 _IMAGES, _FINETUNING = "Images", "Fine-tuning"
 
@@ -191,7 +191,7 @@ def evaluate(
 
 
 def _images(source: str, split: str | None, image_size: int | None, device: str) -> ImageSet:
-    from ghn_init.training.data import EVALUATION, load_images
+    from ghn_init.images import EVALUATION, load_images
 
     return load_images(source, split or EVALUATION, image_size=image_size, device=device)
 
@@ -223,14 +223,7 @@ def _first_of_each(subjects: list[Subject], count: int) -> list[Subject]:
 @contextlib.contextmanager
 def _bar(what: str) -> Iterator[Callable[[int, int, Any], object]]:
     """Yields what is told the number of results, that of all to come, and the latest, and shows them on a terminal."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
+    with Progress(*counting_columns(), console=err, transient=True, disable=not err.is_terminal) as progress:
         bar = progress.add_task(what, total=None)
 
         def watch(done: int, total: int, result: Any) -> None:

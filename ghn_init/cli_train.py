@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress
 
 from ghn_init.cli_fields import given, options_for
 from ghn_init.cli_options import Debug, Json
-from ghn_init.cli_support import err, errors_in_one_line, out, print_json
+from ghn_init.cli_support import counting_columns, err, errors_in_one_line, out, print_json
 from ghn_init.graph.arch import NODE_TYPES
 from ghn_init.graph.vocabulary import FURTHER_TYPES
 from ghn_init.hypernet import GHNConfig
@@ -123,7 +123,7 @@ def _work(arguments: dict[str, Any]) -> None:
 
 def _run(arguments: dict[str, Any], group: Group) -> bool:
     from ghn_init.checkpoints import load
-    from ghn_init.training.data import load_images
+    from ghn_init.images import load_images
     from ghn_init.training.run import Intervals, Run
 
     settings = arguments["settings"]
@@ -197,14 +197,7 @@ def _logged(group: Group) -> Iterator[None]:
 @contextlib.contextmanager
 def _shown(steps: int, group: Group) -> Iterator[Callable[[int, Record | None], object]]:
     """A progress bar on a terminal, in the first process only; lines of the log in any case."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=err, disable=not (group.first and err.is_terminal)) as bar:
+    with Progress(*counting_columns(), console=err, disable=not (group.first and err.is_terminal)) as bar:
         task = bar.add_task("training", total=steps)
 
         def progress(step: int, record: Record | None) -> None:

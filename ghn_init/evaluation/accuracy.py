@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from ghn_init.training.data import ImageSet, normalise
+from ghn_init.images import ImageSet, normalise
 
 #: ImageSet a batch in the papers' evaluation; batch statistics depend on it.
 BATCH_SIZE = 64

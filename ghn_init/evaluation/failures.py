@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator
 from typing import Literal
 
-from ghn_init.training.memory import is_out_of_memory, release
+from ghn_init.memory import is_out_of_memory, release
 
 logger = logging.getLogger(__name__)
 

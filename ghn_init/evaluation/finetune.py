@@ -17,7 +17,7 @@ from ghn_init.evaluation.accuracy import score
 from ghn_init.evaluation.failures import Status, failure_noted
 from ghn_init.evaluation.measure import Setup, Start, own_network, predict_values
 from ghn_init.evaluation.subjects import Subject
-from ghn_init.training.data import ImageSet, draw_batch
+from ghn_init.images import ImageSet, draw_batch
 
 MakeOptimiser = Callable[..., torch.optim.Optimizer]
 #: The optimisers by name, and the learning rates that are tried if none are given.

@@ -15,7 +15,7 @@ from ghn_init.evaluation.failures import Status, failure_noted
 from ghn_init.evaluation.subjects import Skeleton, Subject
 from ghn_init.graph.arch import ArchGraph
 from ghn_init.hypernet import GHN
-from ghn_init.training.data import ImageSet
+from ghn_init.images import ImageSet
 
 #: Where a network's weights come from: the GHN, or its own initialisation.
 Start = Literal["predicted", "own"]

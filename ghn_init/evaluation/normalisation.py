@@ -9,7 +9,7 @@ import torch
 
 from ghn_init.checkpoints import CheckpointInfo, known, read_info
 from ghn_init.checkpoints.info import CONFIG_FILE
-from ghn_init.training.data import Images, ImageSet
+from ghn_init.images import Images, ImageSet
 
 
 def as_trained(images: ImageSet, checkpoint: str) -> ImageSet:

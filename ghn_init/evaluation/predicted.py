@@ -11,7 +11,7 @@ from ghn_init.evaluation.accuracy import accuracy
 from ghn_init.evaluation.summary import Summary
 from ghn_init.graph import trace
 from ghn_init.hypernet import GHN
-from ghn_init.training.data import ImageSet
+from ghn_init.images import ImageSet
 
 
 @torch.no_grad()

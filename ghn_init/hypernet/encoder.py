@@ -59,7 +59,11 @@ class NodeEncoder(nn.Module):
         sides = sorted({*range(1, max(12, config.max_shape[3]), 2), *EXTRA_SIDES})
         self._channel_rows = nearest_rows(channels, CHANNEL_EXCEPTIONS)
         self._side_rows = nearest_rows(sides, SIDE_EXCEPTIONS)
-        self._known: tuple[tuple[str | int, ...], ...] = (tuple(config.node_types), (*channels, "none"), (*sides, "none"))
+        self._known: tuple[tuple[str | int, ...], ...] = (
+            tuple(config.node_types),
+            (*channels, "none"),
+            (*sides, "none"),
+        )
         self._no_shape = (len(channels), len(channels), len(sides), len(sides))
         self._type_rows = {name: row for row, name in enumerate(config.node_types)}
         self.types = nn.Embedding(len(config.node_types), config.hid)

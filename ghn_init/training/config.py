@@ -73,7 +73,7 @@ class TrainConfig:
         network_clip: largest norm of the loss's gradient by one network's predicted parameters.
         penalty: weight of the mean of the norms of predicted tensors (Knyazev et al., 2023, section 4).
         label_smoothing: probability that is spread evenly over the classes.
-        augment: name of a preset of `ghn_init.training.data.AUGMENTS`.
+        augment: name of a preset of `ghn_init.images.AUGMENTS`.
         ema: decay of the moving average of the GHN's weights, which is what is evaluated and exported.
         precision: of the networks and of the GNN's matrix products; weights and decoding stay float32.
         decoder_gain: factor on the decoder's initial last layers.

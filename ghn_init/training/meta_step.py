@@ -14,11 +14,11 @@ from torch.nn.parallel import DistributedDataParallel
 from ghn_init.deepnets import stream
 from ghn_init.graph.arch import ArchGraph
 from ghn_init.hypernet import GHN
+from ghn_init.images import AUGMENTS, ImageSet, draw_batch
+from ghn_init.memory import is_out_of_memory, release
 from ghn_init.training.config import TrainConfig
-from ghn_init.training.data import AUGMENTS, ImageSet, draw_batch
 from ghn_init.training.entries import Entry
 from ghn_init.training.group import Group
-from ghn_init.training.memory import is_out_of_memory, release
 from ghn_init.training.meta_batches import Share
 from ghn_init.training.network_step import NetworkStep, network_step
 

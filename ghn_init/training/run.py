@@ -16,9 +16,9 @@ import torch
 
 from ghn_init.checkpoints import CheckpointInfo, save
 from ghn_init.hypernet import GHN, GHNConfig
+from ghn_init.images import ImageSet
 from ghn_init.training.checkpoint import States
 from ghn_init.training.config import TrainConfig
-from ghn_init.training.data import ImageSet
 from ghn_init.training.entries import evaluation_entries
 from ghn_init.training.group import Group
 from ghn_init.training.logbook import Logbook, Record, read_log

@@ -12,9 +12,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ghn_init.errors import TrainingError
 from ghn_init.hypernet import GHN
+from ghn_init.images import ImageSet
 from ghn_init.training.architectures import ArchitectureStream
 from ghn_init.training.config import TrainConfig
-from ghn_init.training.data import ImageSet
 from ghn_init.training.group import Group
 from ghn_init.training.logbook import Record
 from ghn_init.training.meta_batches import MetaBatches

@@ -8,10 +8,10 @@ import torch
 
 from ghn_init.evaluation import Summary, score
 from ghn_init.hypernet import GHN
-from ghn_init.training.data import ImageSet
+from ghn_init.images import ImageSet
+from ghn_init.memory import is_out_of_memory, release
 from ghn_init.training.entries import Entry
 from ghn_init.training.group import Group
-from ghn_init.training.memory import is_out_of_memory, release
 
 
 class Validation:

@@ -5,7 +5,7 @@ from torch.nn import functional as F
 
 from ghn_init.evaluation import NamedNetwork, Setup
 from ghn_init.hypernet import GHN, GHNConfig
-from ghn_init.training.data import Images, normalise
+from ghn_init.images import Images, normalise
 
 
 @pytest.fixture(scope="session")

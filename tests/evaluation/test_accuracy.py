@@ -6,7 +6,7 @@ from torch.func import functional_call
 
 from ghn_init.deepnets import Classic, ClassicNetwork
 from ghn_init.evaluation import accuracy, evaluate, score, use_batch_statistics
-from ghn_init.training.data import Images, normalise
+from ghn_init.images import Images, normalise
 
 
 class Brightness(nn.Module):

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from ghn_init.checkpoints import CheckpointInfo, save
 from ghn_init.cli import app
 from ghn_init.evaluation import NamedNetwork, Setup, evaluate_networks
-from ghn_init.training.data import Images, LazyImages, load_images
+from ghn_init.images import Images, LazyImages, load_images
 
 MODEL = ("--model", "tiny_networks:without_norm")
 

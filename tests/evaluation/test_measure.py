@@ -8,7 +8,7 @@ from ghn_init.evaluation import NamedNetwork, Setup, measure
 from ghn_init.evaluation.measure import Task, depth
 from ghn_init.graph import trace
 from ghn_init.hypernet import GHN
-from ghn_init.training.data import Images, normalise
+from ghn_init.images import Images, normalise
 
 
 def by_hand(setup, name, parameters):

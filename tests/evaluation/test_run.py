@@ -12,7 +12,7 @@ import torch
 
 from ghn_init.evaluation import EvaluationError, NamedNetwork, Setup, evaluate_networks
 from ghn_init.evaluation.run import fingerprint
-from ghn_init.training.data import Images
+from ghn_init.images import Images
 
 HERE = Path(__file__).parent
 SUBJECTS = [NamedNetwork("tiny_networks:tiny", (("width", width),)) for width in (8, 16, 24)]
@@ -22,7 +22,7 @@ import sys, torch
 from pathlib import Path
 sys.path.insert(0, {here!r})
 from ghn_init.evaluation import NamedNetwork, Setup, evaluate_networks
-from ghn_init.training.data import Images
+from ghn_init.images import Images
 from conftest import new_ghn
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 import torch
 
 from ghn_init.hypernet import GHNConfig
+from ghn_init.images import Images
 from ghn_init.training.config import ArchitectureConfig, TrainConfig
-from ghn_init.training.data import Images
 
 #: Networks of a few thousand parameters.
 SMALL = ArchitectureConfig(count=40, widths=(8,), max_cells=4, classic=0.5, image_size=8, fixed_image_size=8)

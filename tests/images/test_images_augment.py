@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from torchvision.transforms.v2 import functional as tv
 
 from ghn_init.errors import DataError
-from ghn_init.training.data import AUGMENTS, Augment, Images, draw_batch, normalise
+from ghn_init.images import AUGMENTS, Augment, Images, draw_batch, normalise
 
 
 def seeded(seed=0):

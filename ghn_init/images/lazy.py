@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from ghn_init.errors import DataError
-from ghn_init.training.data.decode import Pixels, available_cores, decode_all
-from ghn_init.training.data.images import ImageSet
-from ghn_init.training.data.memory import stack
-from ghn_init.training.data.records import BadImageError, Encoded, Records
-from ghn_init.training.data.statistics import statistics_of
+from ghn_init.images.decode import Pixels, available_cores, decode_all
+from ghn_init.images.images import ImageSet
+from ghn_init.images.memory import stack
+from ghn_init.images.records import BadImageError, Encoded, Records
+from ghn_init.images.statistics import statistics_of
 
 logger = logging.getLogger(__name__)
 

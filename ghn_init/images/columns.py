@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from ghn_init.errors import DataError
-from ghn_init.training.data.decode import image_path
-from ghn_init.training.data.records import BadImageError, Encoded
+from ghn_init.images.decode import image_path
+from ghn_init.images.records import BadImageError, Encoded
 
 #: Usual names, the most telling first.
 IMAGE_COLUMNS = ("image", "img")

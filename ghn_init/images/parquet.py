@@ -11,13 +11,13 @@ from typing import Any
 import torch
 
 from ghn_init.errors import DataError
-from ghn_init.training.data.columns import choose_columns, encoded_image, label_tensor
-from ghn_init.training.data.images import Images
-from ghn_init.training.data.memory import records_into_memory
-from ghn_init.training.data.optional import needed
-from ghn_init.training.data.records import BadImageError, Encoded, Records
-from ghn_init.training.data.request import Request
-from ghn_init.training.data.splits import choose, of_file, usual
+from ghn_init.images.columns import choose_columns, encoded_image, label_tensor
+from ghn_init.images.images import Images
+from ghn_init.images.memory import records_into_memory
+from ghn_init.images.optional import needed
+from ghn_init.images.records import BadImageError, Encoded, Records
+from ghn_init.images.request import Request
+from ghn_init.images.splits import choose, of_file, usual
 
 #: Where a folder in the Hub's layout has its files: train.parquet, data/train-*.parquet, config/train/0000.parquet.
 _PATTERNS = ("*.parquet", "*/*.parquet", "*/*/*.parquet")

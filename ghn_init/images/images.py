@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ghn_init.errors import DataError
-from ghn_init.training.data.statistics import statistics_of
+from ghn_init.images.statistics import statistics_of
 
 #: Images whose pixels go into a fingerprint, spread evenly over all.
 _FINGERPRINTED = 16

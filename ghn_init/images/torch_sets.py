@@ -8,11 +8,11 @@ from typing import Any
 import torch
 
 from ghn_init.errors import DataError
-from ghn_init.training.data.columns import label_tensor
-from ghn_init.training.data.decode import UNREADABLE
-from ghn_init.training.data.records import BadImageError, Encoded, Records
-from ghn_init.training.data.request import Request
-from ghn_init.training.data.splits import choose
+from ghn_init.images.columns import label_tensor
+from ghn_init.images.decode import UNREADABLE
+from ghn_init.images.records import BadImageError, Encoded, Records
+from ghn_init.images.request import Request
+from ghn_init.images.splits import choose
 
 #: The names that timm gives to torchvision's splits; what is not for training is "validation".
 _TORCHVISION_SPLITS = {"train": "train", "validation": "validation", "test": "validation"}

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from ghn_init.errors import DataError
-from ghn_init.training.data.columns import Columns, choose_columns, encoded_image, label_tensor
-from ghn_init.training.data.optional import needed
-from ghn_init.training.data.records import BadImageError, Encoded, Records, Stream
-from ghn_init.training.data.request import Request
-from ghn_init.training.data.splits import choose
+from ghn_init.images.columns import Columns, choose_columns, encoded_image, label_tensor
+from ghn_init.images.optional import needed
+from ghn_init.images.records import BadImageError, Encoded, Records, Stream
+from ghn_init.images.request import Request
+from ghn_init.images.splits import choose
 
 #: Files that `Dataset.save_to_disk` and `DatasetDict.save_to_disk` write.
 _SAVED = ("state.json", "dataset_dict.json")

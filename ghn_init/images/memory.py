@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from ghn_init.errors import DataError
-from ghn_init.training.data.decode import Pixels, available_cores, decode_all
-from ghn_init.training.data.images import Images
-from ghn_init.training.data.records import BadImageError, Encoded, Records, Stream, label_problem
+from ghn_init.images.decode import Pixels, available_cores, decode_all
+from ghn_init.images.images import Images
+from ghn_init.images.records import BadImageError, Encoded, Records, Stream, label_problem
 
 logger = logging.getLogger(__name__)
 

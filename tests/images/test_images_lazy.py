@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from pictures import cell, noise, write_folders, write_images, write_parquet
 
 from ghn_init.errors import DataError
-from ghn_init.training.data import AUGMENTS, LazyImages, batches, draw_batch, load_images
-from ghn_init.training.data.parquet import ParquetRecords
+from ghn_init.images import AUGMENTS, LazyImages, batches, draw_batch, load_images
+from ghn_init.images.parquet import ParquetRecords
 
 BAD = {"bytes": b"no image", "path": None}
 

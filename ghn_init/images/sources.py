@@ -11,17 +11,17 @@ import torch
 from torch import Tensor
 
 from ghn_init.errors import DataError
-from ghn_init.training.data.folders import open_folder
-from ghn_init.training.data.hub import is_saved, open_hub, open_hub_stream
-from ghn_init.training.data.images import Images
-from ghn_init.training.data.lazy import LazyImages
-from ghn_init.training.data.memory import Progress, records_into_memory, stream_into_memory
-from ghn_init.training.data.parquet import open_parquet, parquet_files
-from ghn_init.training.data.records import Records, Stream, label_problem
-from ghn_init.training.data.request import Request
-from ghn_init.training.data.tar import open_tar
-from ghn_init.training.data.timm_streams import open_tfds, open_wds
-from ghn_init.training.data.torch_sets import open_torch
+from ghn_init.images.folders import open_folder
+from ghn_init.images.hub import is_saved, open_hub, open_hub_stream
+from ghn_init.images.images import Images
+from ghn_init.images.lazy import LazyImages
+from ghn_init.images.memory import Progress, records_into_memory, stream_into_memory
+from ghn_init.images.parquet import open_parquet, parquet_files
+from ghn_init.images.records import Records, Stream, label_problem
+from ghn_init.images.request import Request
+from ghn_init.images.tar import open_tar
+from ghn_init.images.timm_streams import open_tfds, open_wds
+from ghn_init.images.torch_sets import open_torch
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from PIL import Image
 from torchvision import datasets as vision
 
 from ghn_init.errors import DataError
-from ghn_init.training.data import EVALUATION, Images, LazyImages, load_images, read_parquet
+from ghn_init.images import EVALUATION, Images, LazyImages, load_images, read_parquet
 
 
 def test_a_parquet_file_in_the_hubs_layout(tmp_path):

@@ -9,9 +9,9 @@ import torch
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from ghn_init.errors import DataError
-from ghn_init.training.data.records import BadImageError, Encoded, Records
-from ghn_init.training.data.request import Request
-from ghn_init.training.data.splits import choose, usual
+from ghn_init.images.records import BadImageError, Encoded, Records
+from ghn_init.images.request import Request
+from ghn_init.images.splits import choose, usual
 
 
 class TarRecords(Records):

@@ -7,7 +7,7 @@ from pictures import noise
 from torch.nn import functional as F
 
 from ghn_init.errors import DataError
-from ghn_init.training.data import CIFAR10_MEAN, CIFAR10_STD, Images, batches, normalise
+from ghn_init.images import CIFAR10_MEAN, CIFAR10_STD, Images, batches, normalise
 
 
 def test_wrong_tensors_are_refused():

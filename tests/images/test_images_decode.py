@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from pictures import file_of, noise, picture, pixels_of
 from PIL import Image, ImageOps
 
-from ghn_init.training.data.decode import decode, decode_all
-from ghn_init.training.data.records import BadImageError
+from ghn_init.images.decode import decode, decode_all
+from ghn_init.images.records import BadImageError
 
 RGB = picture(noise(1, 16)[0])
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")

@@ -7,9 +7,9 @@ from functools import partial
 from typing import Any
 
 from ghn_init.errors import DataError
-from ghn_init.training.data.columns import label_tensor
-from ghn_init.training.data.records import Encoded, Stream
-from ghn_init.training.data.request import Request
+from ghn_init.images.columns import label_tensor
+from ghn_init.images.records import Encoded, Stream
+from ghn_init.images.request import Request
 
 
 def open_stream(request: Request, prefix: str, install: str) -> Stream:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from ghn_init.training.data.records import BadImageError, Encoded
+from ghn_init.images.records import BadImageError, Encoded
 
 Pixels: TypeAlias = NDArray[np.uint8]
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ghn_init.training.data.augment import AUGMENTS, Augment
-from ghn_init.training.data.images import ImageSet
-from ghn_init.training.data.statistics import CIFAR10_MEAN, CIFAR10_STD
+from ghn_init.images.augment import AUGMENTS, Augment
+from ghn_init.images.images import ImageSet
+from ghn_init.images.statistics import CIFAR10_MEAN, CIFAR10_STD
 
 
 def normalise(

@@ -5,7 +5,7 @@ from pictures import noise, picture, write_folders, write_images
 from timm.data import IterableImageDataset
 
 from ghn_init.errors import DataError
-from ghn_init.training.data import EVALUATION, LazyImages, load_images
+from ghn_init.images import EVALUATION, LazyImages, load_images
 
 datasets = pytest.importorskip("datasets")
 
