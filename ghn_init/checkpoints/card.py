@@ -14,16 +14,24 @@ _KINDS = {
     "mlp": "an MLP on each node by itself (the baseline without edges of Knyazev et al., 2021)",
 }
 
+_REPEATED = "blocks of up to {block}"
+_BLOCKS = {
+    "conv": _REPEATED,
+    "mlp": _REPEATED,
+    "lowrank": "weights of rank {rank} of up to {block} (LoGAH; Zhou et al., 2024)",
+}
+
 
 def card(info: CheckpointInfo) -> str:
     """The text of a checkpoint's README.md, made from its ``config.json`` alone."""
     parts = [_header(info), f"# {info.name}", info.description or "A Graph HyperNetwork."]
     if info.ghn is not None:
         block = " x ".join(map(str, info.ghn.max_shape))
+        made = _BLOCKS[info.ghn.decoder].format(block=block, rank=info.ghn.rank)
         parts.append(
             "A Graph HyperNetwork predicts the parameters of a neural network from the network's graph. This one is "
-            f"{_KINDS[info.ghn.gnn]} of width {info.ghn.hid}. It makes blocks of up to {block}, which larger "
-            f"parameters repeat, and classifier heads of {info.ghn.num_classes} classes."
+            f"{_KINDS[info.ghn.gnn]} of width {info.ghn.hid}. It makes {made}, which larger parameters "
+            f"repeat, and classifier heads of {info.ghn.num_classes} classes."
         )
     parts.append(_usage(info))
     for title, content in (("Training", info.training), ("Evaluation", info.evaluation)):
