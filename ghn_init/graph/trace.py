@@ -16,6 +16,7 @@ from ghn_init.errors import TraceError
 from ghn_init.graph.abstract import Abstraction
 from ghn_init.graph.arch import ArchGraph
 from ghn_init.graph.cache import by_structure
+from ghn_init.graph.caches import caches_kept
 from ghn_init.graph.reduce import reduce
 from ghn_init.graph.shapes import trace_with_shapes
 from ghn_init.graph.symbolic import SymbolicTracer
@@ -49,7 +50,7 @@ def trace(module: nn.Module, *, example_inputs: Any = None) -> ArchGraph:
     lazy = [name for name, parameter in parameters.items() if is_lazy(parameter)]
     if lazy:
         raise TraceError(f"{lazy[0]} of {type(module).__name__} has no shape yet (a lazy layer): call the module once")
-    with _LOCK, _without_fast_paths():
+    with _LOCK, _without_fast_paths(), caches_kept(module):
         graph = _trace_in_mode(module, parameters, False, example_inputs)
         if _UNUSED in graph.left_out.values():
             in_training = _in_training(module, parameters, example_inputs)
