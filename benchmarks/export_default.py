@@ -1,7 +1,8 @@
 """Write the embedded default from a training run and its evaluation.
 
     ghn-init eval --ghn runs/default/ghn --data test.parquet --split test --n 100 --images 320 --out results/test
-    ghn-init eval --ghn runs/default/ghn --data test.parquet --split predefined --model resnet18 --out results/known
+    ghn-init eval --ghn runs/default/ghn --data test.parquet --split predefined --model torchvision:resnet18 \\
+        --images 2048 --out results/known
     python benchmarks/export_default.py --run runs/default --results results/test results/known
 
 `--run` is the folder of the last leg, made by `ghn-init train`; `default_legs.json` has all legs, and `--add-leg` puts

@@ -22,9 +22,10 @@ def test_it_is_known_and_small():
 
 def test_its_card_says_what_was_measured():
     evaluation = json.loads((FOLDER / "config.json").read_text())["evaluation"]
-    assert evaluation["unseen_random_networks_100"]["top1_mean"] > 0.25
+    assert evaluation["split_test"]["mean"] > 0.3
+    assert evaluation["split_test"]["networks"] >= 100
     card = (FOLDER / "README.md").read_text()
-    for number in ("resnet18 top1", "resnet50 top1", "top1 mean", "architecture steps", "command"):
+    for number in ("resnet18", "ResNet-50", "ViT", "mean", "architecture steps", "command"):
         assert number in card
 
 
@@ -37,6 +38,14 @@ def test_it_initialises_timms_resnet50_without_network_access(monkeypatch):
     prediction.load_into(model)
     logits = model.train()(torch.randn(2, 3, 64, 64))
     assert torch.isfinite(logits).all()
+
+
+def test_it_predicts_tokens_layer_scale_and_relative_positions():
+    for name, kind in (("vit_tiny_patch16_224", "cls_token"), ("cait_xxs24_224", "gamma_1"), ("swin_tiny", "relative")):
+        model = timm.create_model(timm.list_models(f"{name}*")[0], num_classes=10)
+        predicted = ghn_init.predict(model)
+        assert not predicted.report.left_alone
+        assert any(kind in parameter for parameter in predicted)
 
 
 def test_its_predictions_are_no_random_weights():

@@ -59,7 +59,7 @@ def test_sweep_continues_and_tells(sweep, tmp_path):
     rows = {row["name"]: row for row in csv.DictReader(out.with_suffix(".csv").read_text().splitlines())}
     assert set(rows) == {"test_vit", "test_resnet"}
     assert rows["test_resnet"]["share"] == "1.0"
-    assert rows["test_vit"]["left_alone"] == "cls_token"
+    assert rows["test_vit"]["left_alone"] == ""
     summary = out.with_suffix(".md").read_text()
     assert "Failures" not in summary
     assert "| vision_transformer | 1 |" in summary
