@@ -6,12 +6,14 @@ import contextlib
 import inspect
 import logging
 import math
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.progress import Progress
+from torch.multiprocessing.spawn import ProcessExitedException
 
 from ghn_init.cli_fields import given, options_for
 from ghn_init.cli_options import Debug, Json
@@ -98,7 +100,13 @@ def _train(
         "settings": settings,
     }
     with errors_in_one_line(debug):
-        run_processes(processes, _work, arguments)
+        if processes == 1:
+            _work(arguments)
+            return
+        try:
+            run_processes(processes, _work_in_child, arguments)
+        except ProcessExitedException as error:  # it has said why
+            raise typer.Exit(error.exit_code) from error
 
 
 def _with_settings(function: Callable[..., None]) -> Callable[..., None]:
@@ -112,10 +120,17 @@ def _with_settings(function: Callable[..., None]) -> Callable[..., None]:
     return function
 
 
+def _work_in_child(arguments: dict[str, Any]) -> None:
+    try:
+        _work(arguments)
+    except typer.Exit as ended:
+        sys.exit(ended.exit_code)
+
+
 def _work(arguments: dict[str, Any]) -> None:
     """What each process does."""
-    debug = arguments["debug"]
-    with joined(arguments["device"]) as group, errors_in_one_line(debug or not group.first), _logged(group):
+    # in every process: an error may be in one of them only
+    with errors_in_one_line(arguments["debug"]), joined(arguments["device"]) as group, _logged(group):
         stopped = _run(arguments, group)
     if stopped:
         raise typer.Exit(INTERRUPTED)

@@ -112,6 +112,17 @@ def test_bad_input_is_one_line(data, tmp_path, arguments, status, message):
     assert not (tmp_path / "run" / "states").exists()
 
 
+def test_bad_input_is_one_line_from_several_processes_too(data, tmp_path):
+    command = [sys.executable, "-m", "ghn_init", "train", "--data", str(data), "--out", str(tmp_path / "run"), *SMALL]
+    done = subprocess.run(
+        [*command, "--processes", "2", "--lr", "-1"], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 1
+    assert "error: " in done.stderr
+    assert "lr=-1.0 must be positive" in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+
+
 def test_missing_data_is_one_line(tmp_path):
     result = train("--data", tmp_path / "none.parquet", "--out", tmp_path / "run", *SMALL)
     assert result.exit_code == 1
