@@ -33,11 +33,18 @@ logger = logging.getLogger("ghn_init")
 INTERRUPTED = 130
 
 _RUN = "Run"
+_FURTHER = ", ".join(FURTHER_TYPES)
 _SETTINGS = [
     *options_for(GHNConfig, "GHN", leave_out=("num_classes", "node_types")),
     *options_for(TrainConfig, "Training", leave_out=("architectures",)),
     *options_for(ArchitectureConfig, "Training architectures"),
 ]
+
+
+def _node_types(names: list[str] | None) -> list[str]:
+    if unknown := sorted(set(names or ()) - FURTHER_TYPES.keys()):
+        raise typer.BadParameter(f"{', '.join(map(repr, unknown))} is unknown; known are {_FURTHER}.")
+    return list(names or ())
 
 
 def _preset(name: str) -> str:
@@ -65,7 +72,11 @@ def _train(
     ] = None,
     node_type: Annotated[
         list[str] | None,
-        typer.Option(rich_help_panel="GHN", help=f"Further node type to know: {', '.join(FURTHER_TYPES)}. Repeatable."),
+        typer.Option(
+            rich_help_panel="GHN",
+            callback=_node_types,
+            help=f"Node type to know besides those of --start, or the published ones: {_FURTHER}. Repeatable.",
+        ),
     ] = None,
     processes: Annotated[
         int, typer.Option(min=1, help="Processes on this machine, which may share a GPU; torchrun is for more.")
@@ -96,7 +107,7 @@ def _train(
         "tensorboard": tensorboard,
         "json_output": json_output,
         "debug": debug,
-        "node_types": (*NODE_TYPES, *(node_type or ())),
+        "node_types": node_type or [],
         "settings": settings,
     }
     with errors_in_one_line(debug):
@@ -150,12 +161,14 @@ def _run(arguments: dict[str, Any], group: Group) -> bool:
             limit=arguments["limit"],
             device=group.device,
         )
+    start = None if arguments["start"] is None else (arguments["start"], load(arguments["start"]))
+    known = NODE_TYPES if start is None else start[1].config.node_types
+    node_types = tuple(dict.fromkeys((*known, *arguments["node_types"])))
     ghn_config, config = PRESETS[arguments["preset"]].configs(
-        {**given(GHNConfig, settings), "num_classes": images.num_classes, "node_types": arguments["node_types"]},
+        {**given(GHNConfig, settings), "num_classes": images.num_classes, "node_types": node_types},
         given(TrainConfig, settings),
         given(ArchitectureConfig, settings),
     )
-    start = arguments["start"]
     with _shown(config.steps, group) as progress:
         run = Run(
             arguments["folder"],
@@ -164,7 +177,7 @@ def _run(arguments: dict[str, Any], group: Group) -> bool:
             images,
             source=arguments["source"],
             group=group,
-            start=None if start is None else (start, load(start)),
+            start=start,
             intervals=Intervals(**arguments["intervals"]),
             workers=arguments["workers"],
             tensorboard=arguments["tensorboard"],

@@ -83,11 +83,11 @@ def test_a_finished_run_says_so_and_other_settings_are_refused(data, tmp_path):
 
 def test_a_ghn_for_other_classes_starts_from_the_embedded_one(data, tmp_path):
     sizes = ("--hid", "64", "--layers", "3", "--heads", "8", "--max-shape", "32", "32", "11", "11")
-    arguments = [*SMALL, *sizes, "--start", "default", "--node-type", "token", "--steps", "1"]
+    arguments = [*SMALL, *sizes, "--start", "default", "--node-type", "rnn", "--steps", "1"]
     result = train("--data", data, "--out", tmp_path, *arguments)
     assert result.exit_code == 0, result.output
     own, default = ghn_init.load(str(tmp_path / "ghn")), ghn_init.load("default")
-    assert own.config.node_types == (*default.config.node_types, "token")
+    assert own.config.node_types == (*default.config.node_types, "rnn")
     assert own.config.num_classes == 3
     difference = (own.decoder.weights.weight - default.decoder.weights.weight).abs().max()
     assert 0 < difference < 0.02, "one step away from where it started"
@@ -97,6 +97,7 @@ def test_a_ghn_for_other_classes_starts_from_the_embedded_one(data, tmp_path):
     ("arguments", "status", "message"),
     [
         (["--preset", "ghn9"], 2, "known are default, ghn2"),
+        (["--node-type", "gate"], 2, "'gate' is unknown; known are layer_scale, token"),
         (["--schedule", "linear"], 2, "'cosine', 'wsd'"),
         (["--lr", "-1"], 1, "lr=-1.0 must be positive"),
         (["--heads", "3"], 1, "heads is 3, must divide hid"),
