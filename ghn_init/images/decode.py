@@ -28,7 +28,6 @@ UNREADABLE = (
     BufferError,
     EOFError,
     LookupError,
-    NotImplementedError,
     OSError,
     RuntimeError,
     SyntaxError,
