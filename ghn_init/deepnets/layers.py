@@ -111,9 +111,7 @@ class BatchNorm:
 
     def draw(self, draft: Draft, path: str, feed: int, extent: Extent) -> tuple[int, Extent]:
         """Adds the layer's node: see `Layer.draw`."""
-        shape = (self.channels,)
-        part = Part("bn", (feed,), path, "weight", shape, "bias", extent=extent, work=2 * self.channels)
-        return draft.add(part), extent
+        return draft.add(_norm("bn", self.channels, path, feed, extent)), extent
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -128,9 +126,7 @@ class LayerNorm:
 
     def draw(self, draft: Draft, path: str, feed: int, extent: Extent) -> tuple[int, Extent]:
         """Adds the layer's node: see `Layer.draw`."""
-        shape = (self.channels,)
-        part = Part("ln", (feed,), path, "weight", shape, "bias", extent=extent, work=2 * self.channels)
-        return draft.add(part), extent
+        return draft.add(_norm("ln", self.channels, path, feed, extent)), extent
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -229,3 +225,8 @@ Sequence = tuple[Layer, ...]
 def norm(channels: int, batch_norm: bool) -> Sequence:
     """A batch norm, or nothing."""
     return (BatchNorm(channels),) if batch_norm else ()
+
+
+def _norm(kind: str, channels: int, path: str, feed: int, extent: Extent) -> Part:
+    """The node of a norm: its weight, which its bias rides on."""
+    return Part(kind, (feed,), path, "weight", (channels,), "bias", extent=extent, work=2 * channels)

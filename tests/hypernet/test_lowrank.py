@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from cases import config, little_graph, make
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from storage_watch import LargestStorage
 from torch import nn
 
 from ghn_init.checkpoints.folder import save
@@ -189,16 +190,7 @@ def test_needs_little_memory(rank):
     ghn = make(config(decoder="lowrank", rank=rank, max_shape=(4096, 25088, 1, 1), factor_rows=2 * 25088))
     plan = ghn.plan(ArchGraph((Node("input"), Node("conv", "linear", shape)), ((0, 1),)))
     place = torch.empty(shape, dtype=torch.bfloat16)
-    largest_seen = 0
 
-    class Watch(torch.utils._python_dispatch.TorchDispatchMode):
-        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-            nonlocal largest_seen
-            result = function(*args, **(kwargs or {}))
-            if isinstance(result, torch.Tensor) and result.untyped_storage().data_ptr() != place.data_ptr():
-                largest_seen = max(largest_seen, result.untyped_storage().nbytes())
-            return result
-
-    with Watch():
+    with LargestStorage(place) as seen:
         plan.write_all({"linear": place}, noise=1e-5)
-    assert 0 < largest_seen < 24 * 2**20
+    assert 0 < seen.nbytes < 24 * 2**20

@@ -7,6 +7,7 @@ import torch
 from cases import CONFIGS, config, little_graph, make, reference_graph
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from storage_watch import LargestStorage
 
 from ghn_init.errors import PredictionError
 from ghn_init.graph.arch import ArchGraph, Node
@@ -257,16 +258,7 @@ def test_needs_little_memory():
     plan = ghn.plan(reference_graph("vgg11"))
     name = "classifier.0.weight"
     place = torch.empty(plan.shape(name), dtype=torch.bfloat16)
-    largest_seen = 0
 
-    class Watch(torch.utils._python_dispatch.TorchDispatchMode):
-        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-            nonlocal largest_seen
-            result = function(*args, **(kwargs or {}))
-            if isinstance(result, torch.Tensor) and result.untyped_storage().data_ptr() != place.data_ptr():
-                largest_seen = max(largest_seen, result.untyped_storage().nbytes())
-            return result
-
-    with Watch():
+    with LargestStorage(place) as seen:
         plan.write_all({name: place}, noise=1e-5)
-    assert 0 < largest_seen < 20 * 2**20
+    assert 0 < seen.nbytes < 20 * 2**20
