@@ -15,6 +15,7 @@ from ghn_init.errors import (
 from ghn_init.graph import ArchGraph, Node, NodeRule, register, trace, unregister
 from ghn_init.hypernet import GHN, GHNConfig
 from ghn_init.prediction import Prediction
+from ghn_init.properties.embedding import embed
 from ghn_init.report import Report
 from ghn_init.strategies import initialise
 
@@ -39,6 +40,7 @@ __all__ = [
     "UnsafeCheckpointError",
     "apply",
     "calibrate",
+    "embed",
     "initialise",
     "load",
     "measure",
