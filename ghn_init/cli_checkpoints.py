@@ -13,7 +13,6 @@ from rich.text import Text
 from ghn_init.checkpoints import CheckpointInfo, load
 from ghn_init.checkpoints import convert as convert_file
 from ghn_init.checkpoints.fit import fit, lines
-from ghn_init.checkpoints.inspect import Inspection
 from ghn_init.checkpoints.inspect import inspect as look_into
 from ghn_init.checkpoints.listing import listings
 from ghn_init.checkpoints.push import prepare, upload
@@ -23,8 +22,6 @@ from ghn_init.cli_options import Classes, Debug, Device, Force, Json, ModelKwarg
 from ghn_init.cli_support import err, errors_in_one_line, options_from, out, print_json, size_text, stage, table
 from ghn_init.zoo import find_model
 
-_HERE = {True: "yes", False: "no", None: "by path"}
-
 
 def checkpoints(json_output: Json = False, debug: Debug = False) -> None:
     """List the checkpoints that are known by name."""
@@ -33,17 +30,7 @@ def checkpoints(json_output: Json = False, debug: Debug = False) -> None:
         if json_output:
             print_json([dataclasses.asdict(listing) for listing in found])
             return
-        rows = table("name", "size", "here", "classes", "licence", "what for", right=("size", "classes"))
-        for listing in found:
-            rows.add_row(
-                listing.name,
-                size_text(listing.size, listing.exact),
-                _HERE[listing.here],
-                str(listing.num_classes or "?"),
-                listing.license or "?",
-                listing.description,
-            )
-        out.print(rows)
+        out.print(found)
 
 
 def convert(
@@ -90,7 +77,7 @@ def inspect(
         if json_output:
             print_json(found.to_dict() | ({} if fitting is None else {"model": model, "fit": fitting.to_dict()}))
         else:
-            _show(found)
+            out.print(found)
             if fitting is not None:
                 text = f"fits {model}" if fitting.fits else f"does not fit {model} ({fitting.matching} tensors do)"
                 asked = len(fitting.missing) + fitting.matching + len(fitting.wrong)
@@ -99,30 +86,6 @@ def inspect(
                     out.print(f"  {line}", markup=False)
         if found.problems or (fitting is not None and not fitting.fits):
             raise typer.Exit(1)
-
-
-def _show(found: Inspection) -> None:
-    files = sorted({entry.file for entry in found.tensors})
-    columns = ("tensor", "dtype", "shape", "size", *(("file",) if len(files) > 1 else ()))
-    rows = table(*columns, right=("size",))
-    for entry in found.tensors:
-        cells = (entry.name, entry.dtype, " x ".join(map(str, entry.shape)), size_text(entry.size), entry.file)
-        rows.add_row(*cells[: len(columns)])
-    out.print(rows, markup=False)  # names in files may look like markup
-    if found.metadata:
-        metadata = table("metadata", "")
-        for key, value in sorted(found.metadata.items()):
-            metadata.add_row(key, value)
-        out.print("", metadata, sep="\n", markup=False)
-    parts = f", {len(files)} files" if len(files) > 1 else ""
-    out.print(f"\n{found.kind}: {len(found.tensors)} tensors, {size_text(found.bytes)}{parts}")
-    if found.info is not None:
-        out.print(f"checkpoint {found.info.name}: {found.info.description}", markup=False)
-    if found.ghn is not None:
-        shape = " x ".join(map(str, found.ghn.max_shape))
-        out.print(f"a GHN: {found.ghn.gnn}, width {found.ghn.hid}, blocks {shape}, {found.ghn.num_classes} classes")
-    for problem in found.problems:
-        out.print(f"problem: {problem}", markup=False)
 
 
 def verify(

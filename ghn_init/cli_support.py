@@ -24,13 +24,15 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
-from rich.table import Table
 
 from ghn_init.errors import GHNInitError
+from ghn_init.rendering import plain_table
+from ghn_init.rendering import size_text as size_text
 
 #: Results go to standard output, everything else to standard error.
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
+table = plain_table
 
 
 @contextlib.contextmanager
@@ -108,14 +110,6 @@ def print_json(data: Any) -> None:
     sys.stdout.write(json.dumps(data, indent=2) + "\n")
 
 
-def table(*columns: str, right: tuple[str, ...] = ()) -> Table:
-    """A plain table; the columns named in `right` are aligned to the right."""
-    made = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
-    return made
-
-
 def options_from(pairs: Sequence[str]) -> dict[str, Any]:
     """Keyword arguments from texts ``name=value``: Python literals, or else texts.
 
@@ -132,14 +126,3 @@ def options_from(pairs: Sequence[str]) -> dict[str, Any]:
         except (ValueError, SyntaxError):
             options[name] = value
     return options
-
-
-_UNITS = {"GB": 10**9, "MB": 10**6, "kB": 10**3, "bytes": 1}
-
-
-def size_text(size: int | None, exact: bool = True) -> str:
-    """A number of bytes for people."""
-    if size is None:
-        return "?"
-    unit, value = next((unit, size / one) for unit, one in _UNITS.items() if size >= one or one == 1)
-    return f"{'' if exact else '~'}{value:.{0 if value >= 10 else 1}f} {unit}"

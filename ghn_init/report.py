@@ -11,13 +11,13 @@ from rich.table import Table
 
 from ghn_init.calibration.report import CalibrationReport
 from ghn_init.options import Blend
-from ghn_init.rendering import as_text
+from ghn_init.rendering import Rendered, inert, line
 
 _SHOWN = 12
 
 
 @dataclasses.dataclass
-class Report:
+class Report(Rendered):
     """What was predicted for a module, what was left alone and why, and what it took.
 
     Attributes:
@@ -88,28 +88,27 @@ class Report:
         return data
 
     def __rich_console__(self, console: Console, options: Any) -> Any:
-        yield (
-            f"[bold]{self.model}[/bold] from checkpoint [bold]{self.checkpoint}[/bold]: predicted "
-            f"{len(self.predicted)} tensors, {self.n_predicted:,} parameters ({self.share:.2%})"
+        yield line(
+            (self.model, "bold"),
+            " from checkpoint ",
+            (self.checkpoint, "bold"),
+            f": predicted {len(self.predicted)} tensors, {self.n_predicted:,} parameters ({self.share:.2%})",
         )
         types = ", ".join(f"{count} {node_type}" for node_type, count in self.nodes.items())
-        yield f"graph ({self.traced} trace): {sum(self.nodes.values())} nodes ({types})"
+        yield line(f"graph ({self.traced} trace): {sum(self.nodes.values())} nodes ({types})")
         if self.tied:
-            yield "tied: " + ", ".join(f"{name} is {target}" for name, target in self.tied.items())
+            yield line("tied: ", ", ".join(f"{name} is {target}" for name, target in self.tied.items()))
         if self.left_alone:
             table = Table("left alone", "tensors", "parameters", "such as", title_justify="left")
+            table.columns[-1].overflow = "fold"
             for reason, names in self.reasons().items():
                 count = sum(self.left_alone[name][0] for name in names)
-                table.add_row(reason, str(len(names)), f"{count:,}", names[0])
+                table.add_row(inert(reason), str(len(names)), f"{count:,}", inert(names[0]))
             yield table
         if self.not_understood:
-            layers = ", ".join(f"{name} ({count})" for name, count in list(self.not_understood.items())[:_SHOWN])
-            yield f"layers without a rule: {layers}"
+            shown = list(self.not_understood.items())[:_SHOWN]
+            yield line("layers without a rule: ", ", ".join(f"{name} ({count})" for name, count in shown))
         if self.calibration is not None:
             yield self.calibration
         if self.seconds:
-            stages = ", ".join(f"{stage} {seconds:.3f} s" for stage, seconds in self.seconds.items())
-            yield f"time: {stages}"
-
-    def __str__(self) -> str:
-        return as_text(self)
+            yield "time: " + ", ".join(f"{stage} {seconds:.3f} s" for stage, seconds in self.seconds.items())

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ghn_init.rendering import as_text
+from ghn_init.rendering import Rendered, inert, line
 
 #: Most rows of the table of layers that are shown.
 _SHOWN = 20
@@ -35,7 +35,7 @@ class Rescaled:
 
 
 @dataclasses.dataclass(frozen=True)
-class CalibrationReport:
+class CalibrationReport(Rendered):
     """What `calibrate` did.
 
     Attributes:
@@ -79,15 +79,16 @@ class CalibrationReport:
         return dataclasses.asdict(self)
 
     def __rich_console__(self, console: Console, options: Any) -> Any:
-        yield f"calibration of [bold]{self.model}[/bold], {self.data}, {self.runs} runs: {self.summary()}"
+        yield line("calibration of ", (self.model, "bold"), f", {self.data}, {self.runs} runs: {self.summary()}")
         table = Table("weight", "scale before", "scale after", "factor", title_justify="left")
+        table.columns[0].overflow = "fold"
         # those that changed most are those of interest
         shown = sorted(self.weights, key=lambda weight: -abs(math.log(weight.factor)))[:_SHOWN]
         chosen = {weight.name for weight in shown}
         for weight in self.weights:
             if weight.name in chosen:
                 last = weight.reason or f"{weight.factor:.3g}"
-                table.add_row(weight.name, f"{weight.before:.3g}", f"{weight.after:.3g}", last)
+                table.add_row(inert(weight.name), f"{weight.before:.3g}", f"{weight.after:.3g}", inert(last))
         if self.weights:
             yield table
         if len(self.weights) > _SHOWN:
@@ -104,9 +105,6 @@ class CalibrationReport:
             f"{len(self.changed)} of {len(self.weights)} weights rescaled, "
             f"scales {low:.3g} to {high:.3g} before, {new_low:.3g} to {new_high:.3g} after"
         )
-
-    def __str__(self) -> str:
-        return as_text(self)
 
 
 def _range(values: list[float]) -> tuple[float, float]:

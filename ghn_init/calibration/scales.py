@@ -17,7 +17,7 @@ from ghn_init.calibration.batches import Batch, batches
 from ghn_init.calibration.running import on_first_that_fits
 from ghn_init.calibration.state import measuring
 from ghn_init.graph.leaves import is_leaf
-from ghn_init.rendering import as_text
+from ghn_init.rendering import Rendered, inert
 from ghn_init.tensors import float_tensors
 
 #: Activations vanish below the first of these root mean squares, and explode beyond the second.
@@ -48,7 +48,7 @@ class LayerScale:
 
 
 @dataclasses.dataclass(frozen=True)
-class ActivationScales:
+class ActivationScales(Rendered):
     """What `measure` found.
 
     Attributes:
@@ -107,7 +107,9 @@ class ActivationScales:
 
     def table(self, own: ActivationScales | None = None) -> Table:
         """A table of the layers, beside another measurement (of the model's own init) where one is given."""
-        table = Table("layer", "kind", title=f"{self.model} on {self.data}", title_justify="left")
+        title = inert(f"{self.model} on {self.data}", "table.title")
+        table = Table("layer", "kind", title=title, title_justify="left")
+        table.columns[0].overflow = "fold"
         columns = ["rms", "mean", "std", "dead"] + (["own rms", "ratio"] if own else [])
         for column in columns:
             table.add_column(column, justify="right")
@@ -118,7 +120,7 @@ class ActivationScales:
             if own:
                 known = layer.name in ratios
                 cells += [f"{others[layer.name]:.3g}", f"{ratios[layer.name]:.3g}"] if known else ["", ""]
-            table.add_row(layer.name, layer.layer, *cells)
+            table.add_row(inert(layer.name), inert(layer.layer), *cells)
         return table
 
     def __rich_console__(self, console: Console, options: Any) -> Any:
@@ -127,9 +129,6 @@ class ActivationScales:
             norms = self.gradients.values()
             finite = "finite" if all(map(math.isfinite, norms)) else "NOT finite"
             yield f"gradient norms of {len(norms)} parameters: {min(norms):.3g} to {max(norms):.3g}, {finite}"
-
-    def __str__(self) -> str:
-        return as_text(self)
 
 
 def measure(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rich.console import Console
 from safetensors import SafetensorError, safe_open
 
 from ghn_init.checkpoints.convert import peek_published
@@ -19,6 +20,7 @@ from ghn_init.checkpoints.legacy import peek_legacy
 from ghn_init.checkpoints.weights import skeleton
 from ghn_init.errors import CheckpointError
 from ghn_init.hypernet import GHNConfig
+from ghn_init.rendering import Rendered, inert, line, plain_table, size_text
 from ghn_init.sharding import INDEX, weights_in
 from ghn_init.tensorfile import CODES
 
@@ -45,7 +47,7 @@ class TensorEntry:
 
 
 @dataclasses.dataclass(frozen=True)
-class Inspection:
+class Inspection(Rendered):
     """What a file or folder of weights holds.
 
     Attributes:
@@ -80,6 +82,30 @@ class Inspection:
             "problems": list(self.problems),
             "tensors": [{**dataclasses.asdict(entry), "shape": list(entry.shape)} for entry in self.tensors],
         }
+
+    def __rich_console__(self, console: Console, options: Any) -> Any:
+        files = {entry.file for entry in self.tensors}
+        columns = ("tensor", "dtype", "shape", "size", *(("file",) if len(files) > 1 else ()))
+        tensors = plain_table(*columns, right=("size",))
+        for entry in self.tensors:
+            shape = " x ".join(map(str, entry.shape))
+            cells = (entry.name, entry.dtype, shape, size_text(entry.size), entry.file)
+            tensors.add_row(*map(inert, cells[: len(columns)]))
+        yield tensors
+        if self.metadata:
+            metadata = plain_table("metadata", "")
+            for key, value in sorted(self.metadata.items()):
+                metadata.add_row(inert(key), inert(value))
+            yield from ("", metadata)
+        parts = f", {len(files)} files" if len(files) > 1 else ""
+        yield from ("", f"{self.kind}: {len(self.tensors)} tensors, {size_text(self.bytes)}{parts}")
+        if self.info is not None:
+            yield line(f"checkpoint {self.info.name}: {self.info.description}")
+        if self.ghn is not None:
+            blocks = " x ".join(map(str, self.ghn.max_shape))
+            yield f"a GHN: {self.ghn.gnn}, width {self.ghn.hid}, blocks {blocks}, {self.ghn.num_classes} classes"
+        for problem in self.problems:
+            yield line(f"problem: {problem}")
 
 
 def inspect(path: Path) -> Inspection:

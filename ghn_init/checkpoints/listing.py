@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 import torch
+from rich.console import Console
 
 from ghn_init.checkpoints import hub
 from ghn_init.checkpoints.info import CheckpointInfo, Source
 from ghn_init.checkpoints.registry import known
 from ghn_init.hypernet import GHN
+from ghn_init.rendering import Rendered, inert, plain_table, size_text
+
+_HERE = {True: "yes", False: "no", None: "by path"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,9 +43,24 @@ class Listing:
     num_classes: int | None
 
 
-def listings() -> list[Listing]:
+class Listings(Rendered, tuple[Listing, ...]):
+    """Checkpoints, which print as a table."""
+
+    __slots__ = ()
+
+    def __rich_console__(self, console: Console, options: Any) -> Any:
+        table = plain_table("name", "size", "here", "classes", "licence", "what for", right=("size", "classes"))
+        for one in self:
+            size, classes = size_text(one.size, one.exact), str(one.num_classes or "?")
+            table.add_row(
+                inert(one.name), size, _HERE[one.here], classes, inert(one.license or "?"), inert(one.description)
+            )
+        yield table
+
+
+def listings() -> Listings:
     """Every known checkpoint, the default first; nothing is fetched."""
-    return [_listing(info) for info in known().values()]
+    return Listings(_listing(info) for info in known().values())
 
 
 def _listing(info: CheckpointInfo) -> Listing:

@@ -23,11 +23,11 @@ from ghn_init.comparison.runs import RunResult
 from ghn_init.comparison.sweep import Choice
 from ghn_init.comparison.tables import tables
 from ghn_init.comparison.versions import versions
-from ghn_init.rendering import as_text
+from ghn_init.rendering import Rendered
 
 
 @dataclasses.dataclass(frozen=True)
-class ComparisonResult:
+class ComparisonResult(Rendered):
     """What a comparison found.
 
     Attributes:
@@ -114,9 +114,6 @@ class ComparisonResult:
 
     def __rich_console__(self, console: Console, options: Any) -> Any:
         yield self.table()
-
-    def __str__(self) -> str:
-        return as_text(self.table())
 
 
 def _plain(value: Any) -> Any:

@@ -7,11 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
-from rich.markup import escape
 from rich.table import Table
-from rich.text import Text
 
 from ghn_init.comparison import texts
+from ghn_init.rendering import inert
 
 if TYPE_CHECKING:
     from ghn_init.comparison.result import ComparisonResult
@@ -36,14 +35,14 @@ class Sheet:
     left: int = 1
 
     def __rich__(self) -> Table:
-        # names may have brackets, which rich would take for markup
-        table = Table(title=escape(self.title), caption=escape(self.caption) or None, box=SIMPLE_HEAD, pad_edge=False)
+        caption = inert(self.caption, "table.caption") if self.caption else None
+        table = Table(title=inert(self.title, "table.title"), caption=caption, box=SIMPLE_HEAD, pad_edge=False)
         table.title_justify = table.caption_justify = "left"
         for place, column in enumerate(self.columns):
             width = max(len(word) for word in column.split())
             table.add_column(column, justify="left" if place < self.left else "right", overflow="fold", min_width=width)
         for row in self.rows:
-            table.add_row(*map(Text, row))
+            table.add_row(*map(inert, row))
         return table
 
 

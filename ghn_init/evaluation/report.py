@@ -11,16 +11,19 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from ghn_init.atomic import write_text_atomically
 from ghn_init.evaluation.compare import Comparison, compare
 from ghn_init.evaluation.failures import FAILURES
 from ghn_init.evaluation.finetune import RunResult
 from ghn_init.evaluation.measure import STARTS, Result, Start
 from ghn_init.evaluation.summary import Summary
+from ghn_init.rendering import Rendered
 
 
 @dataclasses.dataclass(frozen=True)
-class Report:
+class Report(Rendered):
     """Everything that an evaluation found.
 
     Attributes:
@@ -117,6 +120,11 @@ class Report:
             if rows:
                 texts[name] = _csv(rows)
         return [write_text_atomically(folder / name, text) for name, text in texts.items()]
+
+    def __rich_console__(self, console: Console, options: Any) -> Any:
+        from ghn_init.evaluation.tables import tables
+
+        yield from tables(self) or ("no results",)
 
 
 def _csv(rows: Iterable[Result | RunResult]) -> str:

@@ -10,13 +10,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from rich.console import Console
+
+from ghn_init.rendering import Rendered
 
 #: Bins of `Summary.histogram`, from 0 to 1.
 BINS = 20
 
 
 @dataclasses.dataclass(frozen=True)
-class Summary:
+class Summary(Rendered):
     """Accuracies of several networks.
 
     Attributes:
@@ -79,6 +82,11 @@ class Summary:
             "histogram": list(self.histogram()),
             "accuracies": [_or_none(value) for value in self.accuracies],
         }
+
+    def __rich_console__(self, console: Console, options: Any) -> Any:
+        from ghn_init.evaluation.tables import short
+
+        yield short(self)
 
 
 def standard_error(values: Sequence[float]) -> float:

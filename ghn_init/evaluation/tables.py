@@ -12,6 +12,7 @@ from rich.table import Table
 from ghn_init.evaluation.compare import Estimate
 from ghn_init.evaluation.report import Report
 from ghn_init.evaluation.summary import BINS, Summary
+from ghn_init.rendering import inert
 
 #: What the papers call the splits.
 HEADINGS: dict[str, str] = {
@@ -42,6 +43,13 @@ def tables(report: Report) -> list[Table]:
     return made
 
 
+def short(summary: Summary) -> str:
+    """One line: mean and standard error, best, worst, how many, and a histogram from 0 to 100 %."""
+    ends = f"best {_percent(summary.best)}, worst {_percent(summary.worst)}"
+    mean = _with_error(summary.mean, summary.standard_error)
+    return f"accuracy in %: mean {mean}, {ends}; {_count(summary)} networks; {bars(summary.histogram())}"
+
+
 def papers_table(report: Report, *, top5: bool = False) -> Table:
     """Rows: the GHN, and own initialisation; columns: splits and single networks; mean ± standard error (best)."""
     images = "all images" if report.images_each is None else f"{report.images_each} images a network"
@@ -53,7 +61,7 @@ def papers_table(report: Report, *, top5: bool = False) -> Table:
     )
     for start in report.starts:
         summaries = [report.summary(column, start, top5=top5) for column in report.columns]
-        table.add_row(report.label(start), *(_cell(summary) for summary in summaries))
+        table.add_row(inert(report.label(start)), *(_cell(summary) for summary in summaries))
     return table
 
 
@@ -67,7 +75,7 @@ def details_table(report: Report) -> Table:
             if summary is not None:
                 values = (summary.mean, summary.standard_error, summary.best, summary.worst)
                 table.add_row(
-                    HEADINGS.get(column, column),
+                    inert(HEADINGS.get(column, column)),
                     start,
                     _count(summary),
                     *(_percent(value) for value in values),
@@ -89,12 +97,12 @@ def finetune_table(report: Report) -> Table:
     for column in dict.fromkeys(row.column for row in rows):
         found = {row.steps: row for row in rows if row.column == column}
         least = min(found.values(), key=lambda row: (row.networks, row.seeds))
-        names = (HEADINGS.get(column, column), f"{least.networks} x {least.seeds}")
+        names = (inert(HEADINGS.get(column, column)), f"{least.networks} x {least.seeds}")
         labels = {"predicted": report.label("predicted"), "own": report.label("own"), "difference": "difference"}
         for what, label in labels.items():
             cells = [_estimate(getattr(found[number], what)) if number in found else "-" for number in steps]
-            table.add_row(*names, label, *cells)
-            names = ("", "")
+            table.add_row(*names, inert(label), *cells)
+            names = (inert(""), "")
     return table
 
 
@@ -103,9 +111,9 @@ def trouble_table(report: Report) -> Table:
     table = _table("Not as it should be", "", ("network", "weights", "what", "why"), left=4)
     for result in report.troubled():
         why = result.message or f"{result.not_finite} of {result.images} images, counted as wrong"
-        table.add_row(result.name, result.start, result.status, why)
+        table.add_row(inert(result.name), result.start, result.status, inert(why))
     for run in report.failed_runs():
-        table.add_row(f"{run.name}, {run.steps} steps", run.start, run.status, run.message)
+        table.add_row(inert(f"{run.name}, {run.steps} steps"), run.start, run.status, inert(run.message))
     return table
 
 
@@ -116,13 +124,14 @@ def bars(counts: Sequence[int]) -> str:
 
 
 def _table(title: str, caption: str, columns: Sequence[str], left: int = 1) -> Table:
-    table = Table(title=title, caption=caption or None, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table.caption = inert(caption, "table.caption") if caption else None
     table.title_justify = table.caption_justify = "left"
     for number, column in enumerate(columns):
         # a number that is cut off would be another one, so that lines are broken instead
         width = BINS if column == _HISTOGRAM else max(len(word) for word in column.split())
         side: JustifyMethod = "left" if number < left else "right"
-        table.add_column(column, justify=side, overflow="fold", min_width=width, no_wrap=column == _HISTOGRAM)
+        table.add_column(inert(column), justify=side, overflow="fold", min_width=width, no_wrap=column == _HISTOGRAM)
     return table
 
 

@@ -9,8 +9,10 @@ from functools import cached_property
 from typing import Any
 
 import torch
+from rich.console import Console
 
 from ghn_init.graph.paths import shortest_paths
+from ghn_init.rendering import Rendered
 
 #: The 15 node types of DeepNets-1M (Knyazev et al., 2021, section 3.1),
 #: in the rows' order of the released ``embed.weight``.
@@ -63,8 +65,8 @@ class Node:
     rider_shape: tuple[int, ...] | None = None
 
 
-@dataclasses.dataclass(frozen=True)
-class ArchGraph:
+@dataclasses.dataclass(frozen=True, repr=False)
+class ArchGraph(Rendered):
     """A network as a directed acyclic graph of `Node`, in topological order, the input first.
 
     Attributes:
@@ -85,6 +87,16 @@ class ArchGraph:
 
     def __len__(self) -> int:
         return len(self.nodes)
+
+    def __repr__(self) -> str:
+        return f"ArchGraph({len(self)} nodes, {len(self.edges)} edges, {self.traced} trace)"
+
+    def __rich_console__(self, console: Console, options: Any) -> Any:
+        from ghn_init.graph.tables import counts_table, nodes_table, summary
+
+        yield summary(self)
+        if self.nodes:
+            yield from ("", counts_table(self), "", nodes_table(self))
 
     @cached_property
     def distances(self) -> torch.Tensor:
