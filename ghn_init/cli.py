@@ -43,10 +43,11 @@ from ghn_init.cli_support import (
     progress_bar,
     size_text,
     stage,
-    table,
 )
 from ghn_init.cli_train import train
+from ghn_init.graph.tables import counts_table, nodes_table
 from ghn_init.options import BLEND, NOISE
+from ghn_init.rendering import line
 from ghn_init.saving import check_output, check_wanted
 from ghn_init.sharding import MAX_SHARD_SIZE, weights_in
 from ghn_init.zoo import find_model
@@ -157,7 +158,7 @@ def apply(
             return
         files = _files(output)
         parts = f", {len(files)} files" if len(files) > 1 else ""
-        out.print(f"wrote {output} ({size_text(sum(file.stat().st_size for file in files))}{parts})")
+        out.print(line(f"wrote {output} ({size_text(sum(file.stat().st_size for file in files))}{parts})"))
 
 
 @app.command()
@@ -182,22 +183,14 @@ def trace(
             counts = {"counts": dict(graph.counts()), "n_virtual_edges": graph.n_virtual_edges()}
             print_json({"model": f"{found.zoo}:{found.name}", **graph.to_dict(), **counts, "seconds": seconds})
             return
-        nodes = table("#", "type", "parameter", "shape", "from", right=("#",))
-        for index, node in enumerate(graph.nodes):
-            shape = "" if node.shape is None else " x ".join(map(str, node.shape))
-            names = " + ".join(filter(None, (node.param, node.rider)))
-            nodes.add_row(str(index), node.type, names, shape, node.source)
-        out.print(nodes)
-        counts_table = table("type", "nodes", right=("nodes",))
-        for node_type, count in graph.counts().most_common():
-            counts_table.add_row(node_type, str(count))
-        out.print("", counts_table, "", sep="\n")
+        out.print(nodes_table(graph, whole=True))
+        out.print("", counts_table(graph), "", sep="\n")
         edges = f"{len(graph.edges)} edges, {graph.n_virtual_edges()} virtual ones"
         times = f"built in {seconds['build']:.2f} s, traced in {seconds['trace']:.2f} s"
-        out.print(f"{found.zoo}:{found.name}: {len(graph)} nodes, {edges}; {graph.traced} trace; {times}")
+        out.print(line(f"{found.zoo}:{found.name}: {len(graph)} nodes, {edges}; {graph.traced} trace; {times}"))
         for title, items in (("left out", graph.left_out), ("not understood", graph.not_understood)):
             for name, reason in items.items():
-                out.print(f"{title}: {name}: {reason}", markup=False)
+                out.print(line(f"{title}: {name}: {reason}"))
 
 
 for _command in (checkpoints, convert, inspect, push, verify, compare):

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
-from rich.text import Text
 
 from ghn_init.checkpoints import CheckpointInfo, load
 from ghn_init.checkpoints import convert as convert_file
@@ -20,6 +19,7 @@ from ghn_init.checkpoints.verify import TOLERANCE, Agreement, chosen, published_
 from ghn_init.checkpoints.verify import verify as compare_norms
 from ghn_init.cli_options import Classes, Debug, Device, Force, Json, ModelKwargs
 from ghn_init.cli_support import err, errors_in_one_line, options_from, out, print_json, size_text, stage, table
+from ghn_init.rendering import inert, line
 from ghn_init.zoo import find_model
 
 
@@ -53,7 +53,7 @@ def convert(
         assert written.ghn is not None
         shape = " x ".join(map(str, written.ghn.max_shape))
         out.print(f"{written.ghn.gnn}, width {written.ghn.hid}, blocks {shape}, {written.ghn.num_classes} classes")
-        out.print(f"wrote {folder} ({size_text(written.size)})")
+        out.print(line(f"wrote {folder} ({size_text(written.size)})"))
 
 
 def inspect(
@@ -81,9 +81,9 @@ def inspect(
             if fitting is not None:
                 text = f"fits {model}" if fitting.fits else f"does not fit {model} ({fitting.matching} tensors do)"
                 asked = len(fitting.missing) + fitting.matching + len(fitting.wrong)
-                out.print(f"{text}: {asked} tensors asked for", markup=False)
-                for line in lines(fitting):
-                    out.print(f"  {line}", markup=False)
+                out.print(line(f"{text}: {asked} tensors asked for"))
+                for misfit in lines(fitting):
+                    out.print(line(f"  {misfit}"))
         if found.problems or (fitting is not None and not fitting.fits):
             raise typer.Exit(1)
 
@@ -136,9 +136,9 @@ def _agreements(found: list[Agreement], tolerance: float) -> Table:
     )
     for agreement in found:
         here = "-" if agreement.found is None else f"{agreement.found:.4f}"
-        verdict = Text("agrees") if agreement.agrees(tolerance) else Text(agreement.message or "differs", style="red")
+        verdict = inert("agrees") if agreement.agrees(tolerance) else inert(agreement.message or "differs", "red")
         rows.add_row(
-            agreement.model,
+            inert(agreement.model),
             f"{agreement.expected:.4f}",
             here,
             f"{agreement.difference:.1e}",
@@ -176,13 +176,13 @@ def push(
             return
         rows = table("file", "size", right=("size",))
         for name, size in plan.sizes.items():
-            rows.add_row(name, size_text(size))
-        out.print(rows, markup=False)
+            rows.add_row(inert(name), size_text(size))
+        out.print(rows)
         if plan.left_out:
-            out.print(f"not uploaded: {', '.join(plan.left_out)}", markup=False)
+            out.print(line(f"not uploaded: {', '.join(plan.left_out)}"))
         where = f"{'private' if private else 'public'} repository {repository}, branch {revision or 'main'}"
         if yes:
-            out.print(f"uploaded to {repository}, branch {revision or 'main'}: {url}", markup=False)
+            out.print(line(f"uploaded to {repository}, branch {revision or 'main'}: {url}"))
             return
-        out.print(f"\n{plan.texts['README.md']}", markup=False)
-        out.print(f"nothing was uploaded: --yes uploads this to the {where} (made if there is none)", markup=False)
+        out.print(line(f"\n{plan.texts['README.md']}"))
+        out.print(line(f"nothing was uploaded: --yes uploads this to the {where} (made if there is none)"))

@@ -21,6 +21,7 @@ from ghn_init.cli_support import err, errors_in_one_line, options_from, out, pri
 from ghn_init.comparison import CompareConfig, ComparisonResult, Progress, load_data
 from ghn_init.comparison.html import check_jinja2
 from ghn_init.comparison.plots import check_matplotlib
+from ghn_init.rendering import line
 
 #: The status of a process that a signal stopped, as shells have it for SIGINT.
 INTERRUPTED = 130
@@ -115,7 +116,7 @@ def compare(
                 )
         except KeyboardInterrupt:
             kept = f"; what is done is in {out_}, the same command goes on" if out_ else ""
-            err.print(f"stopped{kept}", markup=False)
+            err.print(line(f"stopped{kept}"))
             raise typer.Exit(INTERRUPTED) from None
         result = dataclasses.replace(result, command=shlex.join(["ghn-init", *sys.argv[1:]]))
         _report(result, out_, plots, json_output)
@@ -128,7 +129,7 @@ def _report(result: ComparisonResult, folder: Path | None, plots: bool, json_out
     else:
         out.print(result.table())
         if files:
-            out.print(f"wrote {', '.join(file.name for file in files)} to {folder}", markup=False)
+            out.print(line(f"wrote {', '.join(file.name for file in files)} to {folder}"))
     if all(run.accuracy is None for run in result.runs if run.purpose == "test"):
         raise typer.Exit(1)
 

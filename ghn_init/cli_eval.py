@@ -36,7 +36,7 @@ from ghn_init.evaluation import (
 )
 from ghn_init.evaluation.normalisation import as_trained
 from ghn_init.evaluation.plots import check_matplotlib
-from ghn_init.rendering import as_text
+from ghn_init.rendering import as_text, line
 
 if TYPE_CHECKING:
     from ghn_init.images import ImageSet
@@ -245,4 +245,4 @@ def _show(report: Report, folder: Path | None, plots: bool, json_output: bool) -
         return
     out.print(*made, sep="\n")
     if files:
-        out.print(f"wrote {', '.join(file.name for file in files)} to {folder}")
+        out.print(line(f"wrote {', '.join(file.name for file in files)} to {folder}"))

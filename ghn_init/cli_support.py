@@ -26,7 +26,7 @@ from rich.progress import (
 )
 
 from ghn_init.errors import GHNInitError
-from ghn_init.rendering import plain_table
+from ghn_init.rendering import line, plain_table
 from ghn_init.rendering import size_text as size_text
 
 #: Results go to standard output, everything else to standard error.
@@ -46,7 +46,7 @@ def errors_in_one_line(debug: bool) -> Iterator[None]:
             finally:
                 for warning in caught:
                     if issubclass(warning.category, UserWarning):
-                        err.print(f"[yellow]warning:[/yellow] {_one_line(warning.message)}")
+                        err.print(line(("warning:", "yellow"), f" {_one_line(warning.message)}"))
     except (typer.Exit, typer.Abort, typer.BadParameter, BrokenPipeError, KeyboardInterrupt):
         raise
     except (GHNInitError, OSError) as error:
@@ -59,7 +59,7 @@ def _fail(error: Exception, debug: bool, kind: str) -> None:
     if debug:
         raise error
     hint = " (--debug shows where)" if kind else ""
-    err.print(f"[red]error:[/red] {kind}{_one_line(error)}{hint}", markup=True)
+    err.print(line(("error:", "red"), f" {kind}{_one_line(error)}{hint}"))
     raise typer.Exit(1) from error
 
 
@@ -67,7 +67,7 @@ def _one_line(message: object) -> str:
     text = str(message)
     if isinstance(message, OSError) and message.strerror and message.filename:
         text = f"{message.filename}: {message.strerror}"
-    return " ".join(text.split()).replace("[", "\\[")
+    return " ".join(text.split())
 
 
 @contextlib.contextmanager

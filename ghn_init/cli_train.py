@@ -20,6 +20,7 @@ from ghn_init.cli_support import counting_columns, err, errors_in_one_line, out,
 from ghn_init.graph.arch import NODE_TYPES
 from ghn_init.graph.vocabulary import FURTHER_TYPES
 from ghn_init.hypernet import GHNConfig
+from ghn_init.rendering import line
 from ghn_init.training.config import ArchitectureConfig, TrainConfig
 from ghn_init.training.group import Group, joined
 from ghn_init.training.launch import run_processes
@@ -184,7 +185,7 @@ def _run(arguments: dict[str, Any], group: Group) -> bool:
         else:
             counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in skipped.items())
             out.print(f"step {trainer.step} of {config.steps} in {trainer.seconds / 60:.1f} minutes; skipped: {counts}")
-            out.print(f"the GHN: {folder}; use it with --ghn {folder}")
+            out.print(line(f"the GHN: {folder}; use it with --ghn {folder}"))
     return run.stopped
 
 
@@ -192,7 +193,7 @@ class _Lines(logging.Handler):
     """Writes each message as a line, above a progress bar if there is one."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        err.print(self.format(record), markup=False)
+        err.print(line(self.format(record)))
 
 
 @contextlib.contextmanager

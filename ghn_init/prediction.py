@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rich.console import Console
 from torch import Tensor, nn
 
 from ghn_init.calibration import calibrate as calibrate_module
@@ -23,12 +24,13 @@ from ghn_init.hypernet import GHN
 from ghn_init.hypernet.plan import DecodePlan
 from ghn_init.interrupts import uninterrupted
 from ghn_init.options import Options
+from ghn_init.rendering import Rendered
 from ghn_init.report import Report
 from ghn_init.saving import Progress, save_tensors
 from ghn_init.sharding import MAX_SHARD_SIZE
 
 
-class Prediction:
+class Prediction(Rendered):
     """What a GHN predicts for a module; nothing is written before `load_into` or `save`.
 
     It holds the small states from which the parameters are decoded, not the parameters: each is worked out when it is
@@ -283,8 +285,8 @@ class Prediction:
         for name in destinations.keys() & self._factors.keys():
             destinations[name].mul_(self._factors[name])
 
-    def __str__(self) -> str:
-        return str(self.report)
+    def __rich_console__(self, console: Console, options: Any) -> Any:
+        yield self.report
 
 
 def _overlaps(tensor: Tensor) -> bool:

@@ -286,7 +286,7 @@ def test_trace_prints_nodes_counts_and_what_is_left_out() -> None:
     result = run("trace", "own_models:tiny")
     assert result.exit_code == 0, result.output
     assert re.search(r"conv +conv\.weight +8 x 3 x 3 x 3 +conv", result.stdout)
-    assert re.search(r"^bias +2$", result.stdout, re.MULTILINE)
+    assert re.search(r"^bias +2 +2 +12$", result.stdout, re.MULTILINE)
     assert "left out: unused" in result.stdout
 
 
