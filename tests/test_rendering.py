@@ -1,4 +1,3 @@
-import html.parser
 import io
 import re
 import sys
@@ -6,6 +5,7 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rendered_page import Page, shown
 from rich.console import Console
 from rich.table import Table
 
@@ -13,37 +13,6 @@ from ghn_init.rendering import Rendered, as_html, as_text, inert, line, plain_ta
 
 HOSTILE = "[bold]w[/bold] [/] <script>alert(1)</script> :smile: &amp; \x1b[31mred\x07 \u202edlrow"
 COLOURS = ["black", "red", "green", "yellow", "blue", "magenta", "cyan", "white"]
-
-
-class Page(html.parser.HTMLParser):
-    """Keeps texts, tags and styles; refuses tags that do not match."""
-
-    def __init__(self, page):
-        super().__init__(convert_charrefs=True)
-        self.open, self.text, self.tags, self.styles = [], "", set(), ""
-        self.feed(page)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.open.append(tag)
-        self.tags.add(tag)
-        assert [name for name, _ in attrs] == ["style"]
-        self.styles += attrs[0][1]
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text += data
-
-
-def shown(renderable):
-    """The text and the page, after the check that they say the same."""
-    text, page = as_text(renderable), Page(as_html(renderable))
-    assert page.text.rstrip() == text
-    assert page.tags <= {"pre", "span"}
-    return text, page
 
 
 class Pair(Rendered):

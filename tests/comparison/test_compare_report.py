@@ -107,6 +107,7 @@ def test_names_with_brackets_are_shown_whole(quick):
         choices={("net[red]", *rest): choice for (_, *rest), choice in quick.choices.items()},
     )
     assert "net[red]" in str(renamed)
+    assert "net[red]" in renamed._repr_html_()
     sheet = as_text(Sheet("from [/a]", ("the name of a start",), [["[b]"]], "of [c]"))
     assert all(text in sheet for text in ("from [/a]", "[b]", "of [c]"))
 
