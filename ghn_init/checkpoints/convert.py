@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from torch import Tensor
+
 from ghn_init.checkpoints.folder import save
 from ghn_init.checkpoints.infer import infer_config
 from ghn_init.checkpoints.info import CheckpointInfo
 from ghn_init.checkpoints.keys import renamed
-from ghn_init.checkpoints.legacy import peek_legacy, read_legacy
+from ghn_init.checkpoints.legacy import LegacyCheckpoint, peek_legacy, read_legacy
 from ghn_init.checkpoints.untrusted import brief
 from ghn_init.checkpoints.weights import build, skeleton
 from ghn_init.errors import CheckpointError
@@ -29,12 +31,7 @@ def read_published(path: str | os.PathLike[str]) -> GHN:
         CheckpointError: not such a file, damaged, or not finite; the tensor is named.
         UnsafeCheckpointError: holds something other than data.
     """
-    checkpoint = read_legacy(path)
-    try:
-        tensors = renamed(checkpoint.tensors)
-        config = infer_config(tensors, checkpoint.config)
-    except CheckpointError as error:
-        raise CheckpointError(f"{os.fspath(path)}: {brief(str(error))}.") from error
+    config, tensors = _understood(read_legacy(path), path)
     return build(config, tensors, os.fspath(path))
 
 
@@ -44,12 +41,7 @@ def peek_published(path: str | os.PathLike[str]) -> GHNConfig:
     Raises:
         CheckpointError: as for `read_published`.
     """
-    checkpoint = peek_legacy(path)
-    try:
-        tensors = renamed(checkpoint.tensors)
-        config = infer_config(tensors, checkpoint.config)
-    except CheckpointError as error:
-        raise CheckpointError(f"{os.fspath(path)}: {brief(str(error))}.") from error
+    config, tensors = _understood(peek_legacy(path), path)
     return skeleton(config, tensors, os.fspath(path)).config
 
 
@@ -77,3 +69,13 @@ def convert(
     ghn = read_published(path)
     known = info or CheckpointInfo(name=Path(path).stem, description=f"Converted from {Path(path).name}.")
     return save(ghn, folder, known, overwrite=overwrite)
+
+
+def _understood(checkpoint: LegacyCheckpoint, path: str | os.PathLike[str]) -> tuple[GHNConfig, dict[str, Tensor]]:
+    """The architecture that the tensors of a file are of, and these under the names that `GHN` has."""
+    try:
+        tensors = renamed(checkpoint.tensors)
+        config = infer_config(tensors, checkpoint.config)
+    except CheckpointError as error:
+        raise CheckpointError(f"{os.fspath(path)}: {brief(str(error))}.") from error
+    return config, tensors

@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 from torch import nn
 
 from ghn_init.comparison.errors import ComparisonError
-from ghn_init.evaluation.accuracy import use_batch_statistics
+from ghn_init.deepnets.statistics import use_batch_statistics
 from ghn_init.evaluation.subjects import NamedNetwork, named_networks
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from ghn_init.deepnets.spec import checked
+from ghn_init.deepnets.statistics import use_batch_statistics
 from ghn_init.deepnets.timm_families import FAMILIES
 from ghn_init.graph import trace
 from ghn_init.graph.arch import ArchGraph
@@ -72,10 +73,7 @@ class TimmArchitecture:
             options["img_size"] = image_size
         make = CLASSES.get(self.model)
         model: nn.Module = timm.create_model(self.model, **options) if make is None else make(**options)
-        for module in model.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                _forget_statistics(module)
-        return model.eval()
+        return use_batch_statistics(model).eval()
 
     def graph(self, num_classes: int = 10, image_size: int = 32) -> ArchGraph:
         """The graph of what `build` returns, traced on the meta device."""
@@ -102,9 +100,3 @@ class TimmArchitecture:
         """
         data = checked(data, cls)
         return cls(data["family"], data["model"], int(data["width"]), tuple(int(depth) for depth in data["depths"]))
-
-
-def _forget_statistics(norm: nn.modules.batchnorm._BatchNorm) -> None:
-    norm.track_running_stats = False
-    for name in ("running_mean", "running_var", "num_batches_tracked"):
-        setattr(norm, name, None)

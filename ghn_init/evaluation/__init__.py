@@ -1,6 +1,7 @@
 """The papers' evaluation of a GHN: networks with predicted weights, without training and fine-tuned."""
 
-from ghn_init.evaluation.accuracy import BATCH_SIZE, Score, score, use_batch_statistics
+from ghn_init.deepnets.statistics import use_batch_statistics
+from ghn_init.evaluation.accuracy import BATCH_SIZE, Score, score
 from ghn_init.evaluation.compare import Comparison, Estimate, compare, finetune_networks
 from ghn_init.evaluation.errors import EvaluationError
 from ghn_init.evaluation.finetune import OPTIMISERS, FinetuneConfig, FinetuneSetup, RunResult

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from ghn_init.deepnets.statistics import use_batch_statistics as use_batch_statistics
 from ghn_init.images import ImageSet, normalise
 
 #: Images a batch in the papers' evaluation; batch statistics depend on it.
@@ -84,12 +85,3 @@ def score(
         right_in_5 += int(best.any(dim=1).sum())
         not_finite += int((~finite).sum())
     return Score(len(chosen), right, right_in_5 if classes > FEW_CLASSES else None, not_finite)
-
-
-def use_batch_statistics(network: nn.Module) -> nn.Module:
-    """Make every batch norm of `network` use the statistics of the batch in evaluation too; returns `network`."""
-    for part in network.modules():
-        if isinstance(part, nn.modules.batchnorm._BatchNorm):
-            part.track_running_stats = False
-            part.running_mean = part.running_var = part.num_batches_tracked = None
-    return network

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ghn_init import deepnets
-from ghn_init.evaluation.accuracy import use_batch_statistics
+from ghn_init.deepnets.statistics import use_batch_statistics
 from ghn_init.evaluation.errors import EvaluationError
 from ghn_init.evaluation.stems import find_stem, shrink_stem
 from ghn_init.graph import trace

@@ -20,7 +20,7 @@ from ghn_init.hypernet.writing import kernel_views, write
 MUCH = 2**26
 
 
-#: Deviations of normal noise beyond which none of a pool's numbers lie.
+#: Deviations of normal noise beyond which hardly any number lies (2e-9 of them).
 FARTHEST = 6.0
 
 

@@ -105,22 +105,27 @@ def test_default_is_the_script_as_it_is(tmp_path):
     assert "initialised" not in log
 
 
-@pytest.mark.parametrize("strategy", ["ghn,head=false", "kaiming_normal"])
-def test_two_processes_start_from_the_same_weights(tmp_path, strategy):
-    """timm seeds each process by its rank: what a strategy keeps would differ, in the averages for good."""
-    assert not same(own(rank=0).state_dict(), own(rank=1).state_dict())
+def two_processes(folder: Path, strategy: str) -> list[tuple[int, str]]:
+    """Exit statuses and logs of the script in a group of two."""
     env = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port(), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
     runs = [
         start(
             "timm",
-            *("--output", tmp_path, "--init", strategy),
+            *("--output", folder, "--init", strategy),
             env=env | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
-            output=tmp_path / f"log-{rank}",
+            output=folder / f"log-{rank}",
             script=SCRIPT,
         )
         for rank in (0, 1)
     ]
-    ended = [one.wait() for one in runs]
+    return [one.wait() for one in runs]
+
+
+@pytest.mark.parametrize("strategy", ["ghn,head=false", "kaiming_normal"])
+def test_two_processes_start_from_the_same_weights(tmp_path, strategy):
+    """timm seeds each process by its rank: what a strategy keeps would differ, in the averages for good."""
+    assert not same(own(rank=0).state_dict(), own(rank=1).state_dict())
+    ended = two_processes(tmp_path, strategy)
     assert [code for code, _ in ended] == [0, 0], ended
     wanted = ghn_init.initialise(own(), strategy, seed=42).state_dict()
     for rank in (0, 1):
@@ -132,18 +137,7 @@ def test_two_processes_start_from_the_same_weights(tmp_path, strategy):
 
 
 def test_failure_of_the_first_process_ends_the_others(tmp_path):
-    env = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port(), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
-    runs = [
-        start(
-            "timm",
-            *("--output", tmp_path, "--init", f"ghn:{tmp_path}/nothing-there"),
-            env=env | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
-            output=tmp_path / f"log-{rank}",
-            script=SCRIPT,
-        )
-        for rank in (0, 1)
-    ]
-    (first, first_log), (second, second_log) = (one.wait() for one in runs)
+    (first, first_log), (second, second_log) = two_processes(tmp_path, f"ghn:{tmp_path}/nothing-there")
     assert (first, second) == (1, 1)
     assert "nothing-there" in first_log
     assert "process 0 failed" in second_log
