@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ghn_init.comparison.config import CompareConfig
 from ghn_init.comparison.data import Data
@@ -18,6 +17,7 @@ from ghn_init.comparison.runs import Run, RunResult
 from ghn_init.comparison.starts import Starts
 from ghn_init.evaluation.accuracy import Score, score
 from ghn_init.evaluation.failures import Status, noted
+from ghn_init.evaluation.loop import train_steps
 from ghn_init.images import AUGMENTS, ImageSet, draw_batch, normalise
 
 #: Images that starts may look at.
@@ -112,27 +112,9 @@ def train(
     optimiser = make_optimiser(network, config.optimiser, lr, config.weight_decay or 0.0)
     factor = functools.partial(learning_rate_factor, steps=steps, warmup=config.warmup, schedule=config.schedule)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
-    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
-    network.train()
-    try:
-        for step, (images, labels) in enumerate(batches):
-            if step in before:
-                network.eval()
-                before[step](step)
-                network.train()
-            logits = network(images.contiguous(memory_format=torch.channels_last))
-            loss = F.cross_entropy(logits, labels, label_smoothing=config.label_smoothing)
-            if not torch.isfinite(loss):
-                return step
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            if config.clip:
-                nn.utils.clip_grad_norm_(parameters, config.clip)
-            optimiser.step()
-            schedule.step()
-        return None
-    finally:
-        network.eval()
+    return train_steps(
+        network, batches, optimiser, schedule, clip=config.clip, label_smoothing=config.label_smoothing, before=before
+    )
 
 
 def _score(network: nn.Module, images: ImageSet, config: CompareConfig, count: int) -> Score:

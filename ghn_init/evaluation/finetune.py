@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from ghn_init.deepnets import stream
 from ghn_init.evaluation.accuracy import score
 from ghn_init.evaluation.failures import Status, noted
+from ghn_init.evaluation.loop import train_steps
 from ghn_init.evaluation.measure import Setup, Start, own_network, predict_values
 from ghn_init.evaluation.subjects import Subject
 from ghn_init.images import ImageSet, draw_batch
@@ -198,20 +198,7 @@ def train(
     make, _ = OPTIMISERS[config.optimiser]
     optimiser = make(network.parameters(), lr=lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=max(1, steps))
-    network.train()
-    try:
-        for images, labels in batches:
-            loss = F.cross_entropy(network(images.contiguous(memory_format=torch.channels_last)), labels)
-            if not torch.isfinite(loss):
-                return False
-            optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(network.parameters(), config.clip)
-            optimiser.step()
-            schedule.step()
-        return True
-    finally:
-        network.eval()
+    return train_steps(network, batches, optimiser, schedule, clip=config.clip) is None
 
 
 def _seed(*key: str | int) -> int:
