@@ -98,7 +98,18 @@ _ZOOS: dict[str, tuple[Callable[[str], bool], Callable[..., nn.Module]]] = {
 }
 
 
-def _own(module_name: str, function_name: str) -> ZooModel:
+def find_function(name: str) -> Callable[..., Any]:
+    """Looks up one's own function, or class.
+
+    Args:
+        name: ``module:function``; modules are also looked for in the current folder.
+
+    Raises:
+        ModelNotFoundError: there is none; the nearest name is given.
+    """
+    module_name, colon, function_name = name.rpartition(":")
+    if not colon:
+        raise ModelNotFoundError(f"{name!r} is not of the form 'module:function'.")
     here = os.getcwd()
     if here not in sys.path:
         sys.path.insert(0, here)
@@ -111,6 +122,12 @@ def _own(module_name: str, function_name: str) -> ZooModel:
         near = difflib.get_close_matches(function_name, dir(module), n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise ModelNotFoundError(f"{module_name!r} has no function {function_name!r}.{hint}")
+    found: Callable[..., Any] = function
+    return found
+
+
+def _own(module_name: str, function_name: str) -> ZooModel:
+    function = find_function(f"{module_name}:{function_name}")
 
     def build(**options: Any) -> nn.Module:
         model = function(**options)
