@@ -12,8 +12,9 @@ from ghn_init.memory import is_out_of_memory, release
 
 logger = logging.getLogger(__name__)
 
-#: How it went with a network: "not finite" if some logits are not; the last two leave no accuracy.
-Status = Literal["ok", "not finite", "out of memory", "failed"]
+#: How it went with a network: "not finite" if some logits are not; the last two leave no accuracy. One that is
+#: "over budget" was not asked for any.
+Status = Literal["ok", "not finite", "over budget", "out of memory", "failed"]
 #: Without an accuracy, and worth another try when an evaluation goes on.
 FAILURES: tuple[Status, ...] = ("out of memory", "failed")
 _LONGEST = 300
