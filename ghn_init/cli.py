@@ -35,6 +35,7 @@ from ghn_init.cli_options import (
     Seed,
     ShardSize,
 )
+from ghn_init.cli_rank import rank, search
 from ghn_init.cli_support import (
     errors_in_one_line,
     options_from,
@@ -193,7 +194,7 @@ def trace(
                 out.print(line(f"{title}: {name}: {reason}"))
 
 
-for _command in (checkpoints, convert, inspect, push, verify, compare):
+for _command in (checkpoints, convert, inspect, push, verify, compare, rank, search):
     app.command()(_command)
 app.command("eval")(evaluate)
 app.command("train")(train)
