@@ -11,6 +11,8 @@ The file is a JSON object with these keys; those marked * must be there, others 
   are, whose own sizes then count.
 - ``training``, ``evaluation``: free objects: data, steps, hardware; measured results. Where ``training.data`` is an
   object, ``classes`` in it is a number, ``mean`` and ``std``, by which images are normalised, are three numbers each.
+- ``familiarity``: statistics of the architectures that the GHN was trained on, by which it is told how far another one is
+  from them; `ghn_init.explain.statistics` says what is in it, and checks that when it is used.
 - ``file``, ``size``, ``sha256``: the weights beside this file (safetensors): name, bytes, digest.
 - ``source``: where a published file comes from that is converted on first use: ``file``*, then ``repo_id`` of a Hub
   repository with ``revision``, or the ``page`` from which to download it by hand; ``size``, ``sha256``.
@@ -37,6 +39,8 @@ CARD_FILE = "README.md"
 FORMAT_VERSION = 1
 
 _MAX_CONFIG_BYTES = 2**20
+#: The inside of a list of many numbers, which would be as many lines otherwise; texts in JSON have no line ends.
+_NUMBERS = re.compile(r"(?:\n +-?\d[-+.eE\d]*,?){8,}\n +(?=\])")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,199}")
 #: Both become parts of paths in the Hub's cache.
 _REPOSITORY = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9_.\-]*/[A-Za-z0-9_][A-Za-z0-9_.\-]*")
@@ -79,13 +83,14 @@ class CheckpointInfo:
     ghn: GHNConfig | None = None
     training: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     evaluation: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    familiarity: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     file: str | None = None
     size: int | None = None
     sha256: str | None = None
     source: Source | None = None
 
     def to_json(self) -> str:
-        """The text of ``config.json``; keys without a value are left out."""
+        """The text of ``config.json``, a line for each list of numbers; keys without a value are left out."""
         data: dict[str, Any] = {"format_version": FORMAT_VERSION}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
@@ -95,7 +100,8 @@ class CheckpointInfo:
                 value = {key: part for key, part in dataclasses.asdict(value).items() if part is not None}
             if value not in (None, "", {}, ()):
                 data[field.name] = value
-        return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
+        return _NUMBERS.sub(lambda numbers: " ".join(numbers[0].split()), text) + "\n"
 
     @classmethod
     def from_json(cls, text: str, where: str) -> CheckpointInfo:
@@ -188,6 +194,7 @@ _CHECKS: _Checks = {
     "ghn": (dict, None, "an object"),
     "training": (dict, None, "an object"),
     "evaluation": (dict, None, "an object"),
+    "familiarity": (dict, None, "an object"),
     "file": (str, plain_name, "a file name without a folder"),
     "size": (int, lambda value: value >= 0, "a number of bytes"),
     "sha256": (str, _is_hash, "64 hexadecimal digits"),

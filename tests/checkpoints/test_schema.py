@@ -36,6 +36,7 @@ WHOLE: dict[str, Any] = {
     "ghn": GHNConfig().to_dict(),
     "training": {"data": {"classes": 10, "mean": [0.5, 0.5, 0.5], "std": [0.2, 0.2, 0.2], "source": None}, "x": [1]},
     "evaluation": {"top1": 0.5},
+    "familiarity": {"version": 1},
     "file": "model.safetensors",
     "size": 3,
     "sha256": "0" * 64,
