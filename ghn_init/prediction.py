@@ -90,6 +90,13 @@ class Prediction(Rendered):
         """The predicted parameters."""
         return self._names
 
+    def decoded(self, name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """How a predicted parameter comes about: the shape of the decoded block, and the shape that it is repeated to.
+
+        Both are as the GHN sees the parameter: ``(length,)`` or (out, in, height, width).
+        """
+        return self._plan.block(name), self._plan.targets[name].shape
+
     @property
     def not_covered(self) -> tuple[str, ...]:
         """The parameters whose own values, all of them or some rows, remain: `save` needs a module that has them."""

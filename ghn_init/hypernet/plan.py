@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -76,6 +76,14 @@ class DecodePlan:
     def kept_rows(self, name: str) -> int:
         """How many leading rows (class tokens) of a position table are not predicted; `write_all` leaves them alone."""
         return self.targets[name].kept_rows
+
+    def block(self, name: str) -> tuple[int, ...]:
+        """The shape, as the GHN sees it, of what is decoded for a parameter and repeated to `targets[name].shape`."""
+        if name in self._vectors:
+            return tuple(self._vectors[name].values.shape)
+        target = self.targets[name]
+        out, *rest = cast(Stream, self._stream).decoder.block_size(target)
+        return target.shape[0] if target.kind == "class_block" else out, *rest
 
     def blends(self, name: str) -> bool:
         """Whether `write_all` can mix random numbers into a parameter: one of two dimensions or more."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from ghn_init.hypernet.decoders import BlockDecoder
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -29,6 +32,11 @@ class Rows:
 
 class Stream(Protocol):
     """What is left to do for the blocks of a network once their hidden features are known."""
+
+    @property
+    def decoder(self) -> BlockDecoder:
+        """What decodes the blocks."""
+        ...
 
     @property
     def device(self) -> torch.device:
