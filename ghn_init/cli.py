@@ -12,6 +12,7 @@ import ghn_init
 from ghn_init.checkpoints import DEFAULT, find, load
 from ghn_init.cli_checkpoints import checkpoints, convert, inspect, push, verify
 from ghn_init.cli_compare import compare
+from ghn_init.cli_draw import draw
 from ghn_init.cli_eval import evaluate
 from ghn_init.cli_options import (
     BlendOption,
@@ -194,7 +195,7 @@ def trace(
                 out.print(line(f"{title}: {name}: {reason}"))
 
 
-for _command in (checkpoints, convert, inspect, push, verify, compare, rank, search):
+for _command in (checkpoints, convert, inspect, push, verify, compare, rank, search, draw):
     app.command()(_command)
 app.command("eval")(evaluate)
 app.command("train")(train)
