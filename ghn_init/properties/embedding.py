@@ -71,7 +71,7 @@ def embed(
     """
     _, network = _ghn(ghn, torch.device("cpu"))
     rows = [states.mean(dim=0) for _, states in _read(_listed(module), network, example_inputs, image_size)]
-    if _is_one(module):
+    if is_one(module):
         return rows[0]
     return torch.stack(rows) if rows else torch.empty(0, network.config.hid)
 
@@ -97,7 +97,7 @@ def node_embeddings(
     """
     _, network = _ghn(ghn, torch.device("cpu"))
     found = list(_read(_listed(module), network, example_inputs, image_size))
-    return found[0] if _is_one(module) else found
+    return found[0] if is_one(module) else found
 
 
 def graph_of(network: Network, *, example_inputs: Any = None, num_classes: int = 10, image_size: int = 32) -> ArchGraph:
@@ -121,13 +121,14 @@ def graph_of(network: Network, *, example_inputs: Any = None, num_classes: int =
     raise TypeError(f"no module, graph, name of a network or Subject: {type(network).__name__}")
 
 
-def _is_one(module: Any) -> bool:
+def is_one(module: Any) -> bool:
+    """Whether this is one network, rather than several."""
     # nn.Sequential is iterable, and a network nevertheless
     return isinstance(module, (nn.Module, ArchGraph, str)) or not isinstance(module, Iterable)
 
 
 def _listed(module: Any) -> Iterable[Network]:
-    return [module] if _is_one(module) else module
+    return [module] if is_one(module) else module
 
 
 @torch.no_grad()
