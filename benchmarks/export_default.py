@@ -82,6 +82,7 @@ def main() -> None:
             "command": "ghn-init train --data train.parquet --out run --preset default (legs: benchmarks/training.md)",
         },
         evaluation={
+            "data": "cifar10",
             "task": "CIFAR-10's test images, predicted weights, no training, batch statistics in batch norm",
             **{name: value for folder in args.results for name, value in results(folder).items()},
             "command": "ghn-init eval --ghn FOLDER --data test.parquet, as in benchmarks/export_default.py",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import enum
 import warnings
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from rich.progress import Progress
 
 from ghn_init.atomic import write_text_atomically
 from ghn_init.checkpoints import DEFAULT, load
+from ghn_init.checkpoints.fingerprint import fingerprint
 from ghn_init.cli_options import Checkpoint, Debug, Json, ModelKwargs, Seed
 from ghn_init.cli_support import counting_columns, err, errors_in_one_line, options_from, out, print_json
 from ghn_init.evaluation import (
@@ -173,7 +175,7 @@ def evaluate(
         else:
             with _bar("networks") as watch:
                 results = evaluate_networks(setup, subjects, starts=starts, out=out_, processes=processes, watch=watch)
-        report = Report(ghn, data, test.num_classes, images, results)
+        report = Report(ghn, data, test.num_classes, images, results, fingerprint=fingerprint(setup.ghn))
         if finetune and train is not None:
             config = FinetuneConfig(
                 tuple(finetune), optimiser.value, tuple(lr or ()), seeds, train_batch_size, held_out=held_out
@@ -184,7 +186,7 @@ def evaluate(
                 runs = finetune_networks(
                     context, _first_of_each(subjects, finetune_n), out=out_, processes=processes, watch=watch
                 )
-            report = Report(ghn, data, test.num_classes, images, results, runs)
+            report = dataclasses.replace(report, runs=runs)
         _show(report, out_, plots, json_output)
         if results and all(result.top1 is None for result in results):
             raise typer.Exit(1)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from ghn_init.checkpoints.info import CheckpointInfo
+
+if TYPE_CHECKING:
+    from huggingface_hub import EvalResult
 
 _KINDS = {
     "graphormer": "a Graphormer (GHN-3; Knyazev et al., 2023)",
@@ -50,10 +53,37 @@ def card(info: CheckpointInfo) -> str:
 
 
 def _header(info: CheckpointInfo) -> str:
-    lines = ["library_name: ghn-init", "tags:", "- graph-hypernetwork", "- weight-initialization"]
-    if info.license:
-        lines.insert(0, f"license: {json.dumps(info.license)}")
-    return "\n".join(("---", *lines, "---"))
+    from huggingface_hub import ModelCardData
+
+    results = list(_measured(info.evaluation))
+    data = ModelCardData(
+        license=info.license,
+        library_name="ghn-init",
+        tags=["graph-hypernetwork", "weight-initialization"],
+        model_name=info.name if results else None,
+        eval_results=results or None,
+    )
+    return f"---\n{data.to_yaml(line_break=chr(10))}\n---"
+
+
+def _measured(evaluation: Mapping[str, Any]) -> Iterator[EvalResult]:
+    """The accuracies as the Hub's model index has them: those of which the data are named."""
+    from huggingface_hub import EvalResult
+
+    for key, found in evaluation.items():
+        data, _, networks = key.rpartition(": ")
+        data = data or evaluation.get("data", "")
+        value = (found.get("top1", found.get("mean")) if isinstance(found, Mapping) else None) if data else None
+        if isinstance(value, (int, float)):
+            mean = f", mean of {found['networks']} networks" if "networks" in found else ""
+            yield EvalResult(
+                task_type="image-classification",
+                dataset_type=data,
+                dataset_name=data,
+                metric_type="accuracy",
+                metric_name=f"top-1 accuracy without training, {networks}{mean}",
+                metric_value=value,
+            )
 
 
 def _usage(info: CheckpointInfo) -> str:

@@ -15,6 +15,7 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from ghn_init.checkpoints import hub
 from ghn_init.checkpoints.card import card
+from ghn_init.checkpoints.fingerprint import fingerprint
 from ghn_init.checkpoints.folder import digest, read_folder
 from ghn_init.checkpoints.info import CARD_FILE, CONFIG_FILE, CheckpointInfo, read_info
 from ghn_init.errors import CheckpointError
@@ -97,7 +98,7 @@ def prepare(
         raise CheckpointError(f"{repo_id!r} is no name of a repository; those look like 'user/name'.") from error
     if "/" not in repo_id:
         raise CheckpointError(f"{repo_id!r} has no owner; write 'user/{repo_id}'.")
-    read_folder(folder)
+    ghn = read_folder(folder)
     info = read_info(folder / CONFIG_FILE)
     assert info.file is not None  # otherwise the folder could not be read
     weights = folder / info.file
@@ -106,7 +107,9 @@ def prepare(
         raise CheckpointError(f"{weights}: not the weights that {CONFIG_FILE} was written for: their digest differs.")
     info = dataclasses.replace(info, size=weights.stat().st_size, sha256=found)
     if results:
-        info = dataclasses.replace(info, evaluation=measured([_results(path) for path in results], folder, info.name))
+        info = dataclasses.replace(
+            info, evaluation=measured([_results(path) for path in results], folder, fingerprint(ghn))
+        )
     named = dataclasses.replace(info, name=repo_id)
     texts = {CONFIG_FILE: info.to_json(), CARD_FILE: card(named)}
     left_out = sorted(path.name for path in folder.iterdir() if path.name not in {*texts, weights.name})
@@ -146,23 +149,23 @@ def upload(plan: Upload, *, message: str | None = None, token: str | None = None
     return str(done.commit_url)
 
 
-def measured(results: Sequence[Mapping[str, Any]], folder: Path, name: str) -> dict[str, Any]:
+def measured(results: Sequence[Mapping[str, Any]], folder: Path, weights: str) -> dict[str, Any]:
     """The ``evaluation`` of a ``config.json`` from what evaluations wrote.
 
     Args:
         results: the contents of their ``results.json``.
         folder: the checkpoint's folder.
-        name: the checkpoint's name.
+        weights: the fingerprint of its GHN.
 
     Raises:
-        CheckpointError: they are of another checkpoint.
+        CheckpointError: they are of another one, or of earlier weights.
     """
     evaluation: dict[str, Any] = {"task": "accuracy (top 1) with predicted weights and no training"}
     for result in results:
-        if result["ghn"] != name and Path(result["ghn"]).resolve() != folder.resolve():
+        if result["fingerprint"] != weights:
             raise CheckpointError(
-                f"these results are of {result['ghn']!r}, not of {name!r}: evaluate this one with 'ghn-init eval --ghn "
-                f"{folder}'."
+                f"these results of {result['ghn']!r} are of other weights than those in {folder}: evaluate these with "
+                f"'ghn-init eval --ghn {folder}'."
             )
         images = {} if result["images_each"] is None else {"test_images_each": result["images_each"]}
         for column, starts in result["columns"].items():
@@ -190,7 +193,7 @@ def _results(path: Path) -> dict[str, Any]:
     path = path / RESULTS_FILE if path.is_dir() else path
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        for key in ("ghn", "data", "columns", "images_each"):
+        for key in ("ghn", "fingerprint", "data", "columns", "images_each"):
             data[key]
         for column in data["columns"].values():
             for start in column.values():

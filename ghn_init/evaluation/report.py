@@ -33,6 +33,7 @@ class Report(Rendered):
         images_each: test images a network, None for all.
         results: networks without training.
         runs: networks that were fine-tuned.
+        fingerprint: what stands for the GHN's weights; see `ghn_init.checkpoints.fingerprint`.
     """
 
     ghn: str
@@ -41,6 +42,7 @@ class Report(Rendered):
     images_each: int | None = None
     results: Sequence[Result] = ()
     runs: Sequence[RunResult] = ()
+    fingerprint: str = ""
 
     @property
     def chance(self) -> float:
@@ -99,6 +101,7 @@ class Report(Rendered):
         keys = ("name", "start", "status", "message")
         return {
             "ghn": self.ghn,
+            "fingerprint": self.fingerprint,
             "data": self.data,
             "num_classes": self.num_classes,
             "chance": self.chance,

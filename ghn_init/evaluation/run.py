@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from ghn_init.checkpoints.fingerprint import fingerprint
 from ghn_init.evaluation.errors import EvaluationError
 from ghn_init.evaluation.journal import Journal, Study
 from ghn_init.evaluation.measure import Result, Setup, Start, Task, measure
 from ghn_init.evaluation.subjects import Subject
-from ghn_init.hypernet import GHN
 
 #: Called with the number of networks that are done, that of all, and the latest result.
 Watch = Callable[[int, int, Result], object]
@@ -78,12 +75,3 @@ def settings(setup: Setup) -> dict[str, Any]:
         "batch_size": setup.batch_size,
         "seed": setup.seed,
     }
-
-
-def fingerprint(ghn: GHN) -> str:
-    """32 hexadecimal digits that stand for a GHN's configuration and weights."""
-    digest = hashlib.blake2b(repr(sorted(ghn.config.to_dict().items())).encode(), digest_size=16)
-    for name, value in sorted(ghn.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()

@@ -13,6 +13,7 @@ from loopback import TOKEN, Fault, LoopbackHub
 from typer.testing import CliRunner
 
 from ghn_init.checkpoints import CheckpointInfo, load, read_info, save
+from ghn_init.checkpoints.fingerprint import fingerprint
 from ghn_init.cli import app
 from ghn_init.errors import CheckpointError
 from ghn_init.evaluation import Report, Result
@@ -36,7 +37,7 @@ def folder(ghn: GHN, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def results(folder: Path, tmp_path: Path) -> Path:
+def results(ghn: GHN, tmp_path: Path) -> Path:
     """What ``ghn-init eval`` writes, by its own code."""
     found = [
         Result(f"{column}/{index}", column, start, top1=value * share, images=50, parameters=1000, depth=9)
@@ -46,7 +47,7 @@ def results(folder: Path, tmp_path: Path) -> Path:
     ]
     found.append(Result("test/3", "test", "predicted", "out of memory", message="could not allocate"))
     (tmp_path / "results").mkdir()
-    Report(str(folder), "cifar10", 10, 50, found).write(tmp_path / "results")
+    Report("anywhere/else", "cifar10", 10, 50, found, fingerprint=fingerprint(ghn)).write(tmp_path / "results")
     return tmp_path / "results"
 
 
@@ -147,6 +148,13 @@ def test_a_dry_run_says_everything_and_does_nothing(hub: LoopbackHub, folder: Pa
     assert f"- cifar10: test: {numbers}" in done.stdout
     assert "- cifar10: ResNet-50: top1 0.5861; test images each 50" in done.stdout
     assert 'ghn="user/mine"' in done.stdout
+    shown = json.loads(run("push", folder, "user/mine", "--results", results, "--json").stdout)["card"]
+    index = {found.metric_name: found for found in ModelCard(shown).data.eval_results}
+    assert {(found.dataset_name, found.metric_type) for found in index.values()} == {("cifar10", "accuracy")}
+    assert {name: found.metric_value for name, found in index.items()} == {
+        "top-1 accuracy without training, test, mean of 2 networks": 0.375,
+        "top-1 accuracy without training, ResNet-50": 0.5861,
+    }
     data = json.loads(run("push", folder, "user/mine", "--public", "--json").stdout)
     assert (data["visibility"], data["uploaded"], data["url"]) == ("public", False, None)
     assert data["files"]["model.safetensors"] == (folder / "model.safetensors").stat().st_size
@@ -206,8 +214,12 @@ def test_weights_that_the_configuration_is_not_of(folder: Path) -> None:
 
 def test_results_of_another_checkpoint(folder: Path, results: Path, tmp_path: Path) -> None:
     data = json.loads((results / "results.json").read_text())
-    (results / "results.json").write_text(json.dumps({**data, "ghn": "default"}))
-    assert "these results are of 'default', not of 'mine'" in line("push", folder, "u/m", "--results", results)
+    other = fingerprint(load("default"))
+    (results / "results.json").write_text(json.dumps({**data, "ghn": "default", "fingerprint": other}))
+    assert "these results of 'default' are of other weights" in line("push", folder, "u/m", "--results", results)
+    del data["fingerprint"]
+    (results / "results.json").write_text(json.dumps(data))
+    assert "not the results of 'ghn-init eval': 'fingerprint'" in line("push", folder, "u/m", "--results", results)
     (results / "results.json").write_text(json.dumps({**data, "columns": {"test": {"predicted": 3}}}))
     assert "not the results of 'ghn-init eval'" in line("push", folder, "u/m", "--results", results / "results.json")
     assert "not the results of 'ghn-init eval'" in line("push", folder, "u/m", "--results", tmp_path / "nowhere")
