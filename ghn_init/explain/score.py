@@ -1,0 +1,90 @@
+"""How far an architecture is from those that a GHN was trained on."""
+
+from __future__ import annotations
+
+import dataclasses
+import weakref
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from ghn_init.explain.statistics import Array, Statistics
+from ghn_init.hypernet import GHN
+
+_READ: weakref.WeakKeyDictionary[GHN, tuple[Any, Statistics]] = weakref.WeakKeyDictionary()
+
+
+@dataclasses.dataclass(frozen=True)
+class Familiarity:
+    """How far an architecture is from those that a GHN was trained on.
+
+    Attributes:
+        score: Mahalanobis distance of its embedding (`ghn_init.embed`) from theirs; 0 is their mean.
+        percentile: share of them that are nearer, from 0 to 100.
+        threshold: the score above which predictions were measured to be poor; None if nobody has measured that.
+    """
+
+    score: float
+    percentile: float
+    threshold: float | None
+
+    @property
+    def far(self) -> bool:
+        """Whether the score is above the threshold; False without one."""
+        return self.threshold is not None and self.score > self.threshold
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON types."""
+        return {**dataclasses.asdict(self), "far": self.far}
+
+    def __str__(self) -> str:
+        """One line."""
+        share = "farther than all" if self.percentile >= 100 else f"farther than {self.percentile:.0f} %"
+        if self.threshold is None:
+            verdict = "no threshold was calibrated"
+        else:
+            verdict = f"{'ABOVE' if self.far else 'below'} the threshold of {self.threshold:.1f}"
+        return f"distance {self.score:.1f} from the architectures trained on, {share} of them; {verdict}"
+
+
+def statistics_of(ghn: GHN) -> Statistics | None:
+    """The statistics in the ``config.json`` that a GHN was read with, read once; None if it has none.
+
+    Raises:
+        CheckpointError: they are not what they must be.
+    """
+    data = None if ghn.info is None else ghn.info.familiarity
+    if not data:
+        return None
+    known = _READ.get(ghn)
+    if known is None or known[0] is not data:
+        known = data, Statistics.from_dict(data, ghn.config.hid, ghn.info.name if ghn.info else "")
+        _READ[ghn] = known
+    return known[1]
+
+
+def familiarity(ghn: GHN, embedding: Tensor) -> Familiarity | None:
+    """How far an architecture is from those that a GHN was trained on; None for a GHN without statistics.
+
+    Args:
+        ghn: the GHN.
+        embedding: (hid,): the mean of the states of the architecture's nodes.
+
+    Raises:
+        CheckpointError: the checkpoint's statistics are not what they must be.
+    """
+    statistics = statistics_of(ghn)
+    return None if statistics is None else judged(embedding.double().cpu().numpy(), statistics)
+
+
+def judged(embedding: Array, statistics: Statistics) -> Familiarity:
+    """`familiarity` by such statistics."""
+    score = float(np.linalg.norm(statistics.whitening @ (embedding - statistics.mean)))
+    threshold = None if statistics.calibration is None else statistics.calibration.threshold
+    return Familiarity(score, percentile(score, statistics.quantiles), threshold)
+
+
+def percentile(value: float, quantiles: Array) -> float:
+    """The share of a distribution, from 0 to 100, below a value, by the distribution's quantiles."""
+    return float(np.interp(value, quantiles, np.linspace(0, 100, len(quantiles))))
