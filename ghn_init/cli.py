@@ -14,6 +14,7 @@ from ghn_init.cli_checkpoints import checkpoints, convert, inspect, push, verify
 from ghn_init.cli_compare import compare
 from ghn_init.cli_draw import draw
 from ghn_init.cli_eval import evaluate
+from ghn_init.cli_explain import explain, familiarity
 from ghn_init.cli_options import (
     BlendOption,
     Calibrate,
@@ -195,7 +196,7 @@ def trace(
                 out.print(line(f"{title}: {name}: {reason}"))
 
 
-for _command in (checkpoints, convert, inspect, push, verify, compare, rank, search, draw):
+for _command in (checkpoints, convert, inspect, push, verify, compare, rank, search, draw, explain, familiarity):
     app.command()(_command)
 app.command("eval")(evaluate)
 app.command("train")(train)

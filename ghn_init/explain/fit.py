@@ -28,7 +28,6 @@ FOLDS = 5
 FEWEST = 20
 
 
-
 class _Seen(NamedTuple):
     """What is kept of one architecture."""
 

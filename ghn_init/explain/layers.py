@@ -62,7 +62,9 @@ def strange_nodes(ghn: GHN, graph: ArchGraph, states: Array, statistics: Statist
         reasons = strange_parts(ghn, node, statistics.types.get(node.type))
         rank = 100.0 if distance is None else percentile(distance, statistics.node_quantiles)
         if distance is not None and rank >= RARE:
-            reasons.append(f"its place in the graph: farther from other {node.type} nodes than {rank:.0f} % of those seen")
+            reasons.append(
+                f"its place in the graph: farther from other {node.type} nodes than {rank:.0f} % of those seen"
+            )
         found.append(StrangeNode(index, node.type, node_words(node), node.shape, distance, rank, tuple(reasons)))
     return sorted(found, key=lambda node: (-len(node.reasons), -_number(node.distance), node.node))
 

@@ -7,8 +7,8 @@ The object has these keys, all of which must be there but for ``calibration``:
 - ``architectures``: their number.
 - ``mean``, ``whitening``: of graph embeddings (`ghn_init.embed`): their mean m, and the matrix W, a row for each of the
   largest principal components, so that ``|W (e - m)|`` is the Mahalanobis distance of an embedding e.
-- ``quantiles``: 101 quantiles, from the least to the largest, of these distances among the architectures themselves, each
-  measured with statistics of others.
+- ``quantiles``: 101 quantiles, from the least to the largest, of these distances among the architectures themselves,
+  each measured with statistics of others.
 - ``types``: by node type, how many ``nodes`` there were, the ``mean`` of their states, and the values of each dimension
   of their shapes as the GHN's encoder tells them apart (``out``, ``in``, ``height``, ``width``; empty without shapes).
 - ``node_whitening``, ``node_quantiles``: as above for the states of nodes, from the mean of their type.
@@ -93,7 +93,7 @@ class Calibration:
 
 @dataclasses.dataclass(frozen=True)
 class Statistics:
-    """The architectures that a GHN was trained on; the attributes are the keys that this module's docstring explains."""
+    """What a GHN was trained on; the attributes are the keys that this module's docstring explains."""
 
     source: str
     architectures: int
@@ -210,7 +210,7 @@ class _Reader:
         return int(value)
 
     def number(self, key: str) -> float:
-        value = self.data.get(key)
+        value: Any = self.data.get(key)
         if type(value) not in (int, float) or not math.isfinite(value):
             raise self.wrong(key, "a number")
         return float(value)
