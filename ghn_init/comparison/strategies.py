@@ -20,9 +20,10 @@ def start_with(strategy: str, network: nn.Module, *, seed: int, example: Tensor)
         strategy: spec of the start.
         network: with its own random weights.
         seed: of what is random in the start.
-        example: a batch, (n, 3, h, w), for starts that look at data.
+        example: training images, (n, 3, h, w), for starts that look at data: those with an option `batch`.
     """
-    initialise(network, strategy, seed=seed, example_inputs=example)
+    data = {"batch": example} if "batch" in parse(strategy).entry.options else {}
+    initialise(network, strategy, seed=seed, example_inputs=example, **data)
 
 
 def canonical(specs: Iterable[str]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from ghn_init import strategies
 from ghn_init.checkpoints import DEFAULT, known
 from ghn_init.comparison import ComparisonError, compare
 from ghn_init.comparison.starts import Starts
+from ghn_init.comparison.strategies import start_with
 from ghn_init.errors import ModelNotFoundError
 from ghn_init.evaluation import EvaluationError
 from ghn_init.strategies import StrategyError
@@ -246,3 +247,13 @@ def test_other_processes_get_replaced_strategies():
             citation=original.citation,
             replace=True,
         )
+
+
+def test_starts_that_look_at_data_get_images():
+    images = 5 * torch.randn(32, 3, 8, 8, generator=torch.Generator().manual_seed(0)) + 2
+    network = Tiny()
+    start_with("lsuv", network, seed=0, example=images)
+    assert network.conv(images).std().item() == pytest.approx(1, abs=0.1)
+    before = [parameter.clone() for parameter in network.parameters()]
+    start_with("default", network, seed=0, example=images)
+    assert all(torch.equal(*pair) for pair in zip(before, network.parameters(), strict=True))
