@@ -195,7 +195,7 @@ def _prepare(
     else:
         name = DEFAULT if ghn is None else str(ghn)
         loaded = load(name, device=device)
-        chosen = as_trained(chosen, name)
+        chosen = as_trained(chosen, name) if by == "ghn" else chosen
     setup = Setup(loaded, chosen, image_size=image_size or _side(chosen), batch_size=batch_size, seed=seed)
     if by == "ghn":
         check_images(setup)
