@@ -76,9 +76,9 @@ class Rendered(abc.ABC):
     def _repr_html_(self) -> str:
         return as_html(self)
 
-    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        """What IPython shows where it cannot show HTML."""
-        printer.text(str(self))
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """What IPython shows: without this, a text that is the class's own ``repr``."""
+        return {"text/plain": str(self), "text/html": self._repr_html_()}
 
 
 def visible(text: object) -> str:
@@ -119,5 +119,5 @@ def size_text(size: int | None, exact: bool = True) -> str:
     """A number of bytes for people."""
     if size is None:
         return "?"
-    unit, value = next((unit, size / one) for unit, one in _UNITS.items() if size >= one or one == 1)
-    return f"{'' if exact else '~'}{value:.{0 if value >= 10 else 1}f} {unit}"
+    unit, value, one = next((unit, size / one, one) for unit, one in _UNITS.items() if size >= one or one == 1)
+    return f"{'' if exact else '~'}{value:.{0 if one == 1 or value >= 10 else 1}f} {unit}"

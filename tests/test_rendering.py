@@ -105,11 +105,13 @@ def test_nothing_is_displayed_beside_what_is_returned(monkeypatch):
     assert displayed == []
 
 
-def test_ipython_gets_the_text():
-    printer = io.StringIO()
-    printer.text = printer.write
-    Pair("a", 7)._repr_pretty_(printer, False)
-    assert printer.getvalue() == str(Pair("a", 7))
+def test_ipython_shows_the_text_and_the_page():
+    pair = Pair("a", 7)
+    formatter = pytest.importorskip("IPython.core.formatters").DisplayFormatter()
+    formatter.active_types = formatter.format_types
+    found, _ = formatter.format(pair)
+    assert found["text/plain"] == str(pair)
+    assert found["text/html"] == pair._repr_html_()
 
 
 def test_ascii_output_gets_ascii_boxes(monkeypatch):
