@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -38,8 +40,26 @@ def _mean_value(query: Tensor, key: Tensor, value: Tensor, *args: Any, **options
     return value.mean(dim=-2, keepdim=True).expand(*value.shape[:-2], query.shape[-2], value.shape[-1])
 
 
-#: Norms would undo the scale of the weights, which is what is measured; attention of such scores would be all noise.
+def _open_gate(operation: Callable[..., Tensor], x: Any, other: Any, *args: Any, **options: Any) -> Tensor:
+    if not (_is_data(x) and _is_data(other)):
+        return operation(x, other, *args, **options)
+    first, second = torch.broadcast_tensors(x, other)  # type: ignore[no-untyped-call]
+    gated: Tensor = second if other.numel() > x.numel() else first
+    return gated
+
+
+def _is_data(x: Any) -> bool:
+    """Whether it comes from the images, through weights: it has a row an image."""
+    return isinstance(x, Tensor) and x.dim() > 1 and len(x) == _IMAGES and x.requires_grad and not x.is_leaf
+
+
+#: Alike, and more than one so that what comes from images is told from parameters by its shape.
+_IMAGES = 2
+_PRODUCTS = (torch.mul, Tensor.mul, Tensor.mul_, Tensor.__mul__, Tensor.__rmul__, Tensor.__imul__)
+#: Norms would undo the scale of the weights, which is what is measured; attention of such scores would be all noise;
+#: and products of activations square them with every gate, beyond any number format.
 _LINEAR: Substitutes = {
+    **{operation: partial(_open_gate, operation) for operation in _PRODUCTS},
     **dict.fromkeys(_NORMS, _as_it_is),
     **dict.fromkeys((F.softmax, torch.softmax, Tensor.softmax), _uniform),
     F.scaled_dot_product_attention: _mean_value,
@@ -50,14 +70,15 @@ def synflow(module: nn.Module, images: Tensor, labels: Tensor) -> float:
     """The natural logarithm of the sum over weights of |θ · ∂R/∂θ| (Tanaka et al., 2020, section 6).
 
     R is the sum of the logits of an image all of whose pixels are 1, with the absolute values of all parameters, as if
-    there were no norms (Abdelfattah et al., 2021, section 3.2), and with attention to all places alike, of which the
-    papers have none. In float64, since R grows with the product of the layers' widths; the logarithm changes no
-    ranking. Of `images` only the shape counts.
+    there were no norms (Abdelfattah et al., 2021, section 3.2). Of what the papers' networks have not, attention is to
+    all places alike, and gates are open: of a product of two activations the larger one counts, or the first. In
+    float64, since R grows with the product of the layers' widths; the logarithm changes no ranking. Of `images` only
+    the shape counts.
     """
     parameters = {name: value.detach().double().abs().requires_grad_() for name, value in leaves(module).items()}
     wanted = weights(parameters)
-    ones = torch.ones(1, *images.shape[1:], dtype=torch.float64, device=images.device)
-    total = logits(module, parameters, ones, _LINEAR).sum()
+    ones = torch.ones(_IMAGES, *images.shape[1:], dtype=torch.float64, device=images.device)
+    total = logits(module, parameters, ones, _LINEAR).sum() / _IMAGES
     gradients = torch.autograd.grad(total, wanted, allow_unused=True)
     flow = sum(
         float((own.detach() * grad).abs().sum())

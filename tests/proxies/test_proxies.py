@@ -147,6 +147,28 @@ def test_synflow_has_attention_to_all_places_alike(fused):
     assert score(model, FLAT, None, "synflow") == pytest.approx(math.log(expected))
 
 
+class Gated(nn.Module):
+    """Squeeze-and-excitation, whose gate would square what comes in, and a factor for each channel."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.gate, self.out = nn.Conv2d(3, 4, 1, bias=False), nn.Linear(4, 4), nn.Linear(4, 4, bias=False)
+        self.factor = nn.Parameter(torch.tensor([1.0, -2.0, 3.0, 0.5]))
+
+    def forward(self, images):
+        x = self.first(images)
+        x = x * F.hardswish(self.gate(x.mean(dim=(2, 3))))[:, :, None, None]
+        return self.out((x * self.factor.view(1, 4, 1, 1)).mean(dim=(2, 3)))
+
+
+def test_synflow_opens_gates_and_keeps_factors():
+    model = Gated()
+    first, out = model.first.weight.detach().abs().flatten(1), model.out.weight.detach().abs()
+    flow = float(out.sum(dim=0) @ (first.sum(dim=1) * model.factor.detach().abs()))
+    assert score(model, FLAT, None, "synflow") == pytest.approx(math.log(2 * flow))
+
+
 def test_synflow_bears_what_would_overflow_in_single_precision():
     model = linear_network(40, 30)
     with torch.no_grad():
