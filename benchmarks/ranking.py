@@ -84,7 +84,7 @@ def score_pool(pool: list[dict[str, Any]], data: str, path: Path) -> None:
     if not missing:
         return
     torch.set_num_threads(1)
-    train: ImageSet = load_images(data, "train", image_size=32)
+    train: ImageSet = load_images(data, "train", image_size=32, limit=5000)
     test = as_trained(load_images(data, "test", image_size=32).subset(IMAGES), "default")
     ghn = ghn_init.load("default").eval()
     size = missing[0]["image_size"]
