@@ -3,6 +3,8 @@
 import pytest
 import timm
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from rendered_page import shown
 from safetensors.torch import save_file
 from torch import nn
@@ -13,6 +15,7 @@ from ghn_init.checkpoints.listing import listings
 from ghn_init.evaluation.measure import Result
 from ghn_init.evaluation.report import Report as Evaluation
 from ghn_init.evaluation.summary import Summary
+from ghn_init.rendering import visible
 
 NAME = "[bold]w<b>&amp;:smile:"
 ESCAPE = "\x1b[31m"
@@ -50,6 +53,33 @@ def test_report(calibrated):
     assert ESCAPE not in text
     assert shown(calibrated)[0] == text
     assert f"{NAME}c.weight" in shown(report.calibration)[0]
+
+
+@settings(max_examples=25)
+@given(st.text(st.characters(exclude_categories=["Zs", "Mn", "Mc", "Me"]), min_size=1, max_size=3))
+def test_report_shows_any_name(name):
+    if "\n" in name:
+        name = name.replace("\n", "n")
+    report = ghn_init.Report(
+        model=name,
+        checkpoint=name,
+        traced="symbolic",
+        nodes={"conv": 1},
+        predicted={"w": 4},
+        left_alone={f"{name}.left": (4, "why")},
+        tied={f"{name}.tied": "w"},
+        not_understood={f"{name}.layer": 2},
+        noise=0.0,
+        seed=0,
+    )
+    text, _ = shown(report)
+    for part in (
+        "{} from checkpoint {}: predicted 1 tensors",
+        "tied: {}.tied is w",
+        "layers without a rule: {}.layer (2)",
+    ):
+        assert part.replace("{}", visible(name)) in text
+    assert f"{visible(name)}.left" in text
 
 
 def test_scales(calibrated):
