@@ -77,7 +77,7 @@ def explain(
     calibration = statistics.calibration
     return dataclasses.replace(
         found,
-        familiarity=judged(rows.mean(axis=0), statistics),
+        familiarity=judged(graph, rows.mean(axis=0), statistics),
         trained_on=statistics.source,
         rule="" if calibration is None else calibration.rule,
         evidence="" if calibration is None else calibration.evidence,

@@ -11,15 +11,19 @@ import torch
 
 from ghn_init.explain.described import Familiar, graph_and_words, parameters_in
 from ghn_init.explain.shapes import known_shape
-from ghn_init.explain.statistics import QUANTILES, Array, Exemplar, Statistics, TypeStatistics
+from ghn_init.explain.statistics import QUANTILES, Array, Composition, Exemplar, Statistics, TypeStatistics, shares
 from ghn_init.graph import ArchGraph, restricted
 from ghn_init.hypernet import GHN
 from ghn_init.images.optional import needed
 
-#: Principal components that distances are measured in, at most: a config.json is no place for large matrices.
-COMPONENTS = 64
-#: Those of them that the place of an exemplar has.
+#: Principal components of graph embeddings that are kept, to tell which architectures are near each other.
 PLACE = 16
+#: The share of the variance that those have that count in the score: smaller ones were found to say less of accuracy.
+COUNTING = 0.9
+#: Components with less than this share of the first one's variance are rounding: a layer norm makes one of them.
+NEGLIGIBLE = 1e-6
+#: Principal components of the states of nodes, at most: a config.json is no place for large matrices.
+COMPONENTS = 64
 #: Exemplars that are kept.
 EXEMPLARS = 256
 #: Parts of the architectures, each of which is measured with the statistics of the others.
@@ -66,58 +70,82 @@ def fit_familiarity(
 
 def statistics_of(ghn: GHN, found: Sequence[_Seen], source: str, exemplars: int) -> Statistics:
     """`fit_familiarity`, before rounding."""
-    embeddings = np.stack([one.states.mean(axis=0) for one in found])
-    mean, whitening = embeddings.mean(axis=0), whitened(embeddings)
-    names = [node.type for one in found for node in one.graph.nodes]
+    embeddings, mixtures = _embeddings(found), _mixtures(found, ghn.config.node_types)
+    names = np.array([node.type for one in found for node in one.graph.nodes])
     states = np.concatenate([one.states for one in found])
     types, centred = {}, np.empty_like(states)
-    for name in sorted(set(names)):
-        own = np.array([other == name for other in names])
+    for name in sorted(set(names.tolist())):
+        own = names == name
         centre = states[own].mean(axis=0)
         centred[own] = states[own] - centre
         types[name] = TypeStatistics(int(own.sum()), centre, _values_seen(name, found, ghn))
-    node_whitening = whitened(centred)
-    kept = []
-    for one, embedding in list(zip(found, embeddings, strict=True))[:exemplars]:
-        place = (whitening @ (embedding - mean))[:PLACE]
-        kept.append(dataclasses.replace(one.exemplar, place=place))
-    return Statistics(
+    node_whitening = whitened(centred)[:COMPONENTS]
+    whole = Statistics(
         source=source,
         architectures=len(found),
-        mean=mean,
-        whitening=whitening,
-        quantiles=_quantiles(_distances_of_unseen(embeddings)),
+        **_of_graphs(embeddings, mixtures, ghn.config.node_types),
+        quantiles=np.zeros(QUANTILES),
         types=types,
         node_whitening=node_whitening,
         node_quantiles=_quantiles(np.linalg.norm(centred @ node_whitening.T, axis=1)),
-        exemplars=tuple(kept),
+        exemplars=(),
     )
+    kept = [
+        dataclasses.replace(one.exemplar, place=whole.place(own)) for one, own in zip(found, embeddings, strict=True)
+    ]
+    scores = np.empty(len(found))
+    fold = np.arange(len(found)) % FOLDS
+    for part in range(FOLDS):
+        others = fold != part
+        partly = dataclasses.replace(whole, **_of_graphs(embeddings[others], mixtures[others], ghn.config.node_types))
+        for index in np.flatnonzero(~others):
+            scores[index] = partly.score(embeddings[index], found[index].graph.nodes)
+    return dataclasses.replace(whole, quantiles=_quantiles(scores), exemplars=tuple(kept[:exemplars]))
+
+
+def _of_graphs(embeddings: Array, mixtures: Array, types: Sequence[str]) -> dict[str, Any]:
+    """The statistics of graphs as wholes: keywords of `Statistics`."""
+    from sklearn.decomposition import PCA
+
+    fitted = PCA(n_components=min(PLACE, *embeddings.shape), svd_solver="full").fit(embeddings)
+    variances = fitted.explained_variance_
+    kept = max(1, int((variances > NEGLIGIBLE * variances[0]).sum()))
+    deviations = np.sqrt(np.maximum(variances[:kept], np.finfo(np.float32).tiny))
+    components = _signed(fitted.components_[:kept]) / deviations[:, None]
+    counting = int(np.searchsorted(np.cumsum(fitted.explained_variance_ratio_), COUNTING)) + 1
+    return {
+        "mean": fitted.mean_,
+        "whitening": components,
+        "components": min(counting, len(components)),
+        "composition": Composition(tuple(types), mixtures.mean(axis=0), whitened(mixtures)),
+    }
 
 
 def whitened(rows: Array) -> Array:
-    """(components, columns): W with W C W^T = 1 for the shrunk covariance C of rows, in its largest components.
+    """(columns, columns): W with W C W^T = 1 for the shrunk covariance C of rows (Ledoit & Wolf, 2004).
 
-    Components have descending variance; the largest element of each is positive, so that they do not depend on how the
-    decomposition was computed.
+    Components have descending variance. Rows that are all equal in some direction are given a tiny variance there.
     """
     from sklearn.covariance import LedoitWolf
 
     values, vectors = np.linalg.eigh(LedoitWolf().fit(rows).covariance_)
-    values, vectors = values[::-1][:COMPONENTS], vectors[:, ::-1][:, :COMPONENTS]
-    largest = np.abs(vectors).argmax(axis=0)
-    signs = np.sign(vectors[largest, np.arange(vectors.shape[1])])
-    # rows that are all equal have no variance in any direction, or in some
-    return np.asarray((vectors * signs).T / np.sqrt(np.maximum(values, np.finfo(np.float32).tiny))[:, None])
+    return np.asarray(
+        _signed(vectors[:, ::-1].T) / np.sqrt(np.maximum(values[::-1], np.finfo(np.float32).tiny))[:, None]
+    )
 
 
-def _distances_of_unseen(embeddings: Array) -> Array:
-    """Distance of each from the others' mean, by statistics of the other folds."""
-    distances = np.empty(len(embeddings))
-    fold = np.arange(len(embeddings)) % FOLDS
-    for part in range(FOLDS):
-        others, own = embeddings[fold != part], embeddings[fold == part]
-        distances[fold == part] = np.linalg.norm((own - others.mean(axis=0)) @ whitened(others).T, axis=1)
-    return distances
+def _signed(components: Array) -> Array:
+    """The rows with a sign that does not depend on how they were computed: the largest element of each is positive."""
+    largest = np.abs(components).argmax(axis=1)
+    return np.asarray(components * np.sign(components[np.arange(len(components)), largest])[:, None])
+
+
+def _embeddings(found: Sequence[_Seen]) -> Array:
+    return np.stack([one.states.mean(axis=0) for one in found])
+
+
+def _mixtures(found: Sequence[_Seen], types: Sequence[str]) -> Array:
+    return np.stack([shares(one.graph.nodes, types) for one in found])
 
 
 def _quantiles(values: Array) -> Array:

@@ -44,8 +44,7 @@ def nearest(embedding: Array, statistics: Statistics, count: int) -> tuple[Neigh
         count: how many.
     """
     places = np.stack([one.place for one in statistics.exemplars])
-    own = (statistics.whitening @ (embedding - statistics.mean))[: places.shape[1]]
-    distances = np.linalg.norm(places - own, axis=1)
+    distances = np.linalg.norm(places - statistics.place(embedding), axis=1)
     return tuple(
         Neighbour(one.name, one.rebuild, float(distances[index]), one.cells, one.parameters, one.nodes)
         for index in np.argsort(distances, kind="stable")[:count]

@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from ghn_init.explain.statistics import Array, Statistics
+from ghn_init.graph import ArchGraph
 from ghn_init.hypernet import GHN
 
 _READ: weakref.WeakKeyDictionary[GHN, tuple[Any, Statistics]] = weakref.WeakKeyDictionary()
@@ -20,7 +21,8 @@ class Familiarity:
     """How far an architecture is from those that a GHN was trained on.
 
     Attributes:
-        score: Mahalanobis distance of its embedding (`ghn_init.embed`) from theirs; 0 is their mean.
+        score: distance of its embedding (`ghn_init.embed`) and of its shares of node types from theirs, in standard
+            deviations: see `ghn_init.explain.statistics.Statistics.score`.
         percentile: share of them that are nearer, from 0 to 100.
         threshold: the score above which predictions were measured to be poor; None if nobody has measured that.
     """
@@ -44,8 +46,8 @@ class Familiarity:
         if self.threshold is None:
             verdict = "no threshold was calibrated"
         else:
-            verdict = f"{'ABOVE' if self.far else 'below'} the threshold of {self.threshold:.1f}"
-        return f"distance {self.score:.1f} from the architectures trained on, {share} of them; {verdict}"
+            verdict = f"{'ABOVE' if self.far else 'below'} the threshold of {self.threshold:.2f}"
+        return f"distance {self.score:.2f} from the architectures trained on, {share} of them; {verdict}"
 
 
 def statistics_of(ghn: GHN) -> Statistics | None:
@@ -64,23 +66,24 @@ def statistics_of(ghn: GHN) -> Statistics | None:
     return known[1]
 
 
-def familiarity(ghn: GHN, embedding: Tensor) -> Familiarity | None:
+def familiarity(ghn: GHN, graph: ArchGraph, embedding: Tensor) -> Familiarity | None:
     """How far an architecture is from those that a GHN was trained on; None for a GHN without statistics.
 
     Args:
         ghn: the GHN.
-        embedding: (hid,): the mean of the states of the architecture's nodes.
+        graph: the architecture, in the GHN's vocabulary.
+        embedding: (hid,): the mean of the states of its nodes.
 
     Raises:
         CheckpointError: the checkpoint's statistics are not what they must be.
     """
     statistics = statistics_of(ghn)
-    return None if statistics is None else judged(embedding.double().cpu().numpy(), statistics)
+    return None if statistics is None else judged(graph, embedding.double().cpu().numpy(), statistics)
 
 
-def judged(embedding: Array, statistics: Statistics) -> Familiarity:
+def judged(graph: ArchGraph, embedding: Array, statistics: Statistics) -> Familiarity:
     """`familiarity` by such statistics."""
-    score = float(np.linalg.norm(statistics.whitening @ (embedding - statistics.mean)))
+    score = statistics.score(embedding, graph.nodes)
     threshold = None if statistics.calibration is None else statistics.calibration.threshold
     return Familiarity(score, percentile(score, statistics.quantiles), threshold)
 

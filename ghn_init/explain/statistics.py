@@ -5,15 +5,18 @@ The object has these keys, all of which must be there but for ``calibration``:
 - ``version``: 1.
 - ``source``: in words, which architectures these are.
 - ``architectures``: their number.
-- ``mean``, ``whitening``: of graph embeddings (`ghn_init.embed`): their mean m, and the matrix W, a row for each of the
-  largest principal components, so that ``|W (e - m)|`` is the Mahalanobis distance of an embedding e.
-- ``quantiles``: 101 quantiles, from the least to the largest, of these distances among the architectures themselves,
-  each measured with statistics of others.
+- ``mean``, ``whitening``, ``components``: of graph embeddings (`ghn_init.embed`): their mean m, and the matrix W, a row
+  for each of the largest principal components, so that ``W (e - m)`` has unit variance for an embedding e; the number
+  of those that count in the score, and have most of the variance.
+- ``composition``: of the shares c of node types among a graph's nodes: the ``types``, the ``mean`` of c, and the
+  ``whitening`` V, so that ``|V (c - mean)|`` is its Mahalanobis distance.
+- ``quantiles``: 101 quantiles, from the least to the largest, of the scores (`Statistics.score`) of the architectures
+  themselves, each by statistics of others.
 - ``types``: by node type, how many ``nodes`` there were, the ``mean`` of their states, and the values of each dimension
   of their shapes as the GHN's encoder tells them apart (``out``, ``in``, ``height``, ``width``; empty without shapes).
 - ``node_whitening``, ``node_quantiles``: as above for the states of nodes, from the mean of their type.
 - ``exemplars``: some of the architectures: ``name``, how to ``rebuild`` them, ``cells`` (null where there are none),
-  ``parameters``, ``nodes``, and ``place``: the first elements of ``W (e - m)``.
+  ``parameters``, ``nodes``, and ``place``: ``W (e - m)``.
 - ``calibration``: the ``threshold`` above which predictions were found to be poor, and in words the ``rule`` and the
   ``evidence`` for it.
 """
@@ -22,13 +25,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ghn_init.errors import CheckpointError
+from ghn_init.graph import Node
 
 Array = NDArray[np.float64]
 VERSION = 1
@@ -56,6 +61,25 @@ class TypeStatistics:
 
 
 @dataclasses.dataclass(frozen=True)
+class Composition:
+    """The shares of node types in graphs.
+
+    Attributes:
+        types: node types.
+        mean: mean share of each: (types,).
+        whitening: (types, types).
+    """
+
+    types: tuple[str, ...]
+    mean: Array
+    whitening: Array
+
+    def distance(self, nodes: Iterable[Node]) -> float:
+        """Mahalanobis distance of a graph's shares."""
+        return float(np.linalg.norm(self.whitening @ (shares(nodes, self.types) - self.mean)))
+
+
+@dataclasses.dataclass(frozen=True)
 class Exemplar:
     """One of the architectures.
 
@@ -65,7 +89,7 @@ class Exemplar:
         cells: number of its cells; None where it is not made of cells.
         parameters: number of its parameters.
         nodes: number of its graph's nodes.
-        place: (components,): the first elements of the whitened embedding.
+        place: (rows of `Statistics.whitening`,): the whitened embedding.
     """
 
     name: str
@@ -99,12 +123,33 @@ class Statistics:
     architectures: int
     mean: Array
     whitening: Array
+    components: int
+    composition: Composition
     quantiles: Array
     types: Mapping[str, TypeStatistics]
     node_whitening: Array
     node_quantiles: Array
     exemplars: tuple[Exemplar, ...]
     calibration: Calibration | None = None
+
+    def place(self, embedding: Array) -> Array:
+        """The whitened embedding: its principal components, each with mean 0 and variance 1 in training."""
+        return np.asarray(self.whitening @ (embedding - self.mean))
+
+    def score(self, embedding: Array, nodes: Iterable[Node]) -> float:
+        """How far a graph is from those trained on: around 1 for these, 0 in their middle.
+
+        The root of the mean of two squared Mahalanobis distances, each divided by its number of dimensions: that of the
+        graph's embedding, in the components that count, and that of the shares of node types.
+
+        Args:
+            embedding: (hid,): the mean of the nodes' states.
+            nodes: of the graph.
+        """
+        components = self.place(embedding)[: self.components]
+        dimensions = max(1, len(self.types) - 1)  # shares have a sum of 1
+        squares = (float(components @ components) / self.components, self.composition.distance(nodes) ** 2 / dimensions)
+        return math.sqrt(sum(squares) / 2)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON types, numbers rounded; `from_dict` reads it back."""
@@ -114,6 +159,12 @@ class Statistics:
             "architectures": self.architectures,
             "mean": _rounded(self.mean),
             "whitening": _rounded(self.whitening),
+            "components": self.components,
+            "composition": {
+                "types": list(self.composition.types),
+                "mean": _rounded(self.composition.mean),
+                "whitening": _rounded(self.composition.whitening),
+            },
             "quantiles": _rounded(self.quantiles),
             "types": {
                 name: {"nodes": own.nodes, "mean": _rounded(own.mean), **_by_dimension(own)}
@@ -145,20 +196,22 @@ class Statistics:
             raise read.wrong("version", f"{VERSION}; a newer ghn_init wrote {version}")
         mean = read.numbers("mean", (hid,))
         whitening = read.numbers("whitening", (None, hid))
-        components = len(whitening)
+        components = read.whole("components")
+        if not 0 < components <= len(whitening):
+            raise read.wrong("components", f"from 1 to {len(whitening)}")
         types = {name: _type(part, hid) for name, part in read.parts("types")}
-        exemplars = tuple(_exemplar(part, components) for _, part in read.parts("exemplars"))
-        if len({len(one.place) for one in exemplars}) > 1:
-            raise read.wrong("exemplars", "a list of objects whose 'place' is of one length")
+        exemplars = tuple(_exemplar(part, len(whitening)) for _, part in read.parts("exemplars"))
         calibration = None
         if "calibration" in data:
-            part = _Reader(read.of("calibration", dict), f"{read.where}, 'calibration'")
+            part = read.part("calibration")
             calibration = Calibration(part.number("threshold"), part.text("rule"), part.text("evidence"))
         return cls(
             source=read.text("source"),
             architectures=read.whole("architectures"),
             mean=mean,
             whitening=whitening,
+            components=components,
+            composition=_composition(read.part("composition")),
             quantiles=read.ascending("quantiles"),
             types=types,
             node_whitening=read.numbers("node_whitening", (None, hid)),
@@ -174,10 +227,16 @@ def _type(read: _Reader, hid: int) -> TypeStatistics:
     return TypeStatistics(read.whole("nodes"), read.numbers("mean", (hid,)), seen)
 
 
+def _composition(read: _Reader) -> Composition:
+    types = tuple(read.of("types", list))
+    if not types or not all(type(name) is str for name in types):
+        raise read.wrong("types", "a list of texts")
+    size = len(types)
+    return Composition(types, read.numbers("mean", (size,)), read.numbers("whitening", (size, size)))
+
+
 def _exemplar(read: _Reader, components: int) -> Exemplar:
-    place = read.numbers("place", (None,))
-    if len(place) > components:
-        raise read.wrong("place", f"a list of at most {components} numbers")
+    place = read.numbers("place", (components,))
     cells = None if read.data.get("cells") is None else read.whole("cells")
     return Exemplar(
         read.text("name"), read.text("rebuild"), cells, read.whole("parameters"), read.whole("nodes"), place
@@ -236,6 +295,9 @@ class _Reader:
             raise self.wrong(key, "numbers in ascending order")
         return array
 
+    def part(self, key: str) -> _Reader:
+        return _Reader(self.of(key, dict), f"{self.where}, {key!r}")
+
     def parts(self, key: str) -> Sequence[tuple[str, _Reader]]:
         """The members of an object or a list, which must be objects."""
         value = self.data.get(key)
@@ -246,6 +308,12 @@ class _Reader:
             if not isinstance(part, dict):
                 raise self.wrong(key, f"objects, which {name} is not")
         return [(str(name), _Reader(part, f"{self.where}, {key} {name}")) for name, part in members]
+
+
+def shares(nodes: Iterable[Node], types: Sequence[str]) -> Array:
+    """The share of each type among nodes."""
+    counts = Counter(node.type for node in nodes)
+    return np.array([counts[name] for name in types], dtype=np.float64) / max(1, counts.total())
 
 
 def _by_dimension(own: TypeStatistics) -> dict[str, list[int]]:
