@@ -20,7 +20,7 @@ HEAD, LEGEND_LINE = 54.0, 22.0
 _BELOW_LEGEND = 22.0
 #: Advance of a character of the legend, and room for its box and the space to the next entry.
 _CHARACTER, _ENTRY_PAD = 6.4, 52.0
-_NARROWEST = 420.0
+_NARROWEST = 600.0
 
 
 def compose(plan: Outline, layout: Layout, title: str, subtitle: str, longest: int | None) -> Scene:
@@ -33,10 +33,12 @@ def compose(plan: Outline, layout: Layout, title: str, subtitle: str, longest: i
         subtitle: the second one.
         longest: the longest virtual edge to draw, None for none.
     """
-    width = max(layout.width, _NARROWEST, 8.6 * len(title), 6.2 * len(subtitle))
+    # frames stand out to both sides of the boxes
+    first = min([0.0, *(rect.x for rect in layout.frames)])
+    drawn = max([layout.width, *(rect.right for rect in layout.frames)]) - first
+    width = max(drawn, _NARROWEST, 8.6 * len(title), 6.2 * len(subtitle))
     legend, legend_height = _legend(plan, width)
-    least = min([0.0, *(rect.x for rect in layout.frames)])  # frames stand out to the left
-    left = MARGIN + (width - layout.width + least) / 2 - least
+    left = MARGIN + (width - drawn) / 2 - first
     top = MARGIN + HEAD + legend_height + _BELOW_LEGEND
 
     def moved(points: Sequence[Point]) -> tuple[Point, ...]:

@@ -11,6 +11,7 @@ from torch import nn
 
 from ghn_init.drawing.labels import size_words
 from ghn_init.graph.arch import ArchGraph
+from ghn_init.options import Options
 from ghn_init.prediction import Prediction
 
 Fate = Literal["predicted", "kept", "unknown"]
@@ -102,8 +103,9 @@ def _how(name: str, graph: ArchGraph, prediction: Prediction | None) -> tuple[Fa
         words = [f"tiled from a block of {size_words(block)}, repeated {_times(repeats)}{' and cut' if cut else ''}"]
     if report.noise:
         words.append(f"noise of standard deviation {report.noise:g}")
-    if report.blend:
-        words.append(f"random share {report.blend}")
+    share = Options(blend=report.blend).share(name)
+    if share and len(whole) > 1:
+        words.append(f"random numbers mixed in, a share of {share:g}")
     if report.calibration is not None and name in report.calibration.changed:
         words.append(f"calibrated by a factor of {report.calibration.changed[name]:.3g}")
     return "predicted", "; ".join(words)

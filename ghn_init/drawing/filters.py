@@ -146,7 +146,11 @@ def draw_filters(
         prediction = predict(module, ghn, example_inputs=example_inputs)
     found = filters(module, prediction, most)
     figure = figure_class(figsize=(size[0] / _DPI, size[1] / _DPI), dpi=_DPI, facecolor="white", layout="constrained")
-    sides = {f"predicted by {prediction.report.checkpoint}": found.predicted, "the network's own start": found.own}
+    figure.get_layout_engine().set(w_pad=0.15, h_pad=0.08)
+    sides = {
+        f"predicted by the checkpoint {prediction.report.checkpoint}": found.predicted,
+        "the network's own initialisation": found.own,
+    }
     for axes, (title, image) in zip(figure.subplots(1, 2), sides.items(), strict=True):
         axes.imshow(image, interpolation="nearest", aspect="equal")
         axes.set_title(title, fontsize=11, parse_math=False)

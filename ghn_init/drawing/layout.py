@@ -16,11 +16,11 @@ BOX_HEIGHT = 22.0
 #: Free height between two rows, in which edges bend.
 ROW_GAP = 17.0
 #: Further free room above and below the frame of a repeated block, room within it, and width of the strip on its left.
-FRAME_GAP, FRAME_PAD, FRAME_STRIP = 9.0, 9.0, 25.0
+FRAME_GAP, FRAME_PAD, FRAME_STRIP = 9.0, 9.0, 27.0
 #: Width of an edge that passes boxes, and free width between things of a row.
 TRACK, GAP = 4.0, 12.0
 #: Free width between columns, besides the edges that lead from one to the next, which are `LANE` apart.
-COLUMN_GAP, LANE = 58.0, 7.0
+COLUMN_GAP, LANE = 60.0, 7.0
 #: Advance of a character of the labels and width of all else in a box.
 CHARACTER, BOX_PAD = 6.9, 34.0
 #: Width over height of the picture, unless a size is asked for.

@@ -257,7 +257,7 @@
 
   search.addEventListener("input", list);
   search.addEventListener("focus", () => { if (search.value) list(); });
-  search.addEventListener("blur", () => setTimeout(close, 150));
+  search.addEventListener("blur", () => setTimeout(() => { if (document.activeElement !== search) close(); }, 150));
   search.addEventListener("keydown", (event) => {
     const count = Math.min(found.length, MOST_HITS);
     if (event.key === "ArrowDown" && count) activate((active + 1) % count);

@@ -59,8 +59,8 @@ class _Painter:
             self._text(entry.rect.right + 8, entry.rect.y + 12, entry.words, 11)
         for frame in scene.frames:
             self._round(frame.rect, 7, FRAME_FILL, FRAME, linestyle=(0, (5, 3)), zorder=1)
-            x = frame.rect.x + FRAME_STRIP / 2
-            self._text(x, frame.rect.y + 16, f"×{frame.times}", 12, weight="bold", ha="center")
+            x = frame.rect.x + FRAME_STRIP / 2 + 2
+            self._text(x, frame.rect.y + 17, f"×{frame.times}", 12, weight="bold", ha="center")
             words = shortened(frame.words, int((frame.rect.height - 34) / 6.0))
             self._text(x + 4, frame.rect.bottom - 8, words, 10.5, color=FAINT, rotation=90, va="bottom", ha="right")
         paths = [self._line(line) for line in scene.lines]

@@ -87,7 +87,7 @@ def _frame(parent: ElementTree.Element, frame: Frame) -> None:
     group = _element(parent, "g", {"class": "block", "data-times": str(frame.times)})
     border = {"fill": FRAME_FILL, "stroke": FRAME, "stroke-dasharray": "5 3", "rx": "7"}
     _element(group, "rect", _sides(frame.rect) | border)
-    x, y = frame.rect.x + STRIP / 2, frame.rect.y + 16
+    x, y = frame.rect.x + STRIP / 2 + 2, frame.rect.y + 17
     times = {"x": _number(x), "y": _number(y), "font-size": "12", "font-weight": "bold", "text-anchor": "middle"}
     _element(group, "text", times | {"fill": INK}, f"×{frame.times}")
     if frame.words:
