@@ -12,6 +12,7 @@ from rich.progress import Progress
 
 from ghn_init import ranking
 from ghn_init.checkpoints import DEFAULT
+from ghn_init.cli_compare import INTERRUPTED
 from ghn_init.cli_options import Checkpoint, Debug, Json, ModelKwargs, Seed
 from ghn_init.cli_support import counting_columns, err, errors_in_one_line, options_from, out, print_json
 from ghn_init.evaluation.accuracy import BATCH_SIZE
@@ -115,7 +116,7 @@ def rank(
 ) -> None:
     """Rank networks without training them, by their accuracy with predicted weights on the same images."""
     options = options_from(model_kwargs or ())
-    with errors_in_one_line(debug), _bar("networks") as watch:
+    with errors_in_one_line(debug), _stopped(out_), _bar("networks") as watch:
         found = ranking.rank(
             models,
             data,
@@ -176,7 +177,7 @@ def search(
     debug: Debug = False,
 ) -> None:
     """Search random architectures without training them: rank those within a budget, write the best with weights."""
-    with errors_in_one_line(debug), _bar("architectures") as watch:
+    with errors_in_one_line(debug), _stopped(out_), _bar("architectures") as watch:
         found = ranking.search(
             n,
             data,
@@ -202,6 +203,16 @@ def search(
         if out_ is not None and found.ranked:
             files.append(found.save(out_ / NETWORKS))
     _show(found, top, files, json_output)
+
+
+@contextlib.contextmanager
+def _stopped(folder: Path | None) -> Iterator[None]:
+    """Says after Ctrl-C where to go on from."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        err.print(line("stopped", f"; what is done is in {folder}, the same command goes on" if folder else ""))
+        raise typer.Exit(INTERRUPTED) from None
 
 
 @contextlib.contextmanager

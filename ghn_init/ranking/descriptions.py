@@ -63,12 +63,18 @@ def _named_to_dict(subject: NamedNetwork) -> dict[str, Any]:
 
 def _build_named(data: dict[str, Any], num_classes: int, image_size: int, builder: Builder) -> nn.Module:
     zoo = data["model"].rpartition(":")[0]
-    if zoo not in _ZOOS and not builder.own_code:
+    if not builder.own_code and (zoo not in _ZOOS or not all(map(_harmless, data["options"].values()))):
         raise RankingError(
-            f"{data['model']} is a function of one's own: pass own_code=True if you trust the files that name it"
+            f"{data['model']} or the options of its constructor may run code or read files: pass own_code=True if you "
+            "trust the files that name them"
         )
     options = tuple(sorted(data["options"].items()))
     return NamedNetwork(data["model"], options, data["small_images"]).build(num_classes, image_size)
+
+
+def _harmless(value: Any) -> bool:
+    """Whether an option of a constructor is numbers only; texts may be paths."""
+    return all(map(_harmless, value)) if isinstance(value, list) else isinstance(value, (int, float, type(None)))
 
 
 def _index(subject: Subject) -> dict[str, Any]:

@@ -96,8 +96,8 @@ def load_kept(
         folder: the folder.
         generator: what made the networks, if a function of one's own or a list of modules did: called with the index of
             each, it returns the module or `Subject`. Files hold no code.
-        own_code: whether to call functions that the files name (``module:function``). Only for a folder that you
-            trust.
+        own_code: whether to call functions that the files name (``module:function``), and constructors with options
+            other than numbers. Only for a folder that you trust.
 
     Raises:
         RankingError: there are no networks, a file is missing or damaged, or `generator` or `own_code` is needed.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 import hashlib
+import inspect
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -110,6 +112,14 @@ class GeneratedNetwork:
         if isinstance(made, nn.Module):
             return use_batch_statistics(made.eval())
         return made.build(num_classes, image_size)
+
+    @property
+    def digest(self) -> str:
+        """16 hexadecimal digits that stand for the function: where it is, and its text where there is one."""
+        text = ".".join(str(getattr(self.generator, name, "")) for name in ("__module__", "__qualname__"))
+        with contextlib.suppress(OSError, TypeError):
+            text += inspect.getsource(self.generator)
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
     def _make(self) -> nn.Module | Subject:
         with torch.random.fork_rng(devices=[]):

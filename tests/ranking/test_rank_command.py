@@ -106,6 +106,16 @@ def test_mistakes_are_errors_in_one_line(files, command, arguments, words):
     assert found.stderr.count("\n") == 1
 
 
+def test_ctrl_c_says_where_to_go_on(files, tmp_path, monkeypatch):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ghn_init.ranking.api.run", interrupted)
+    found = run("rank", files, *SMALL, "--out", tmp_path)
+    assert found.exit_code == 130
+    assert str(tmp_path) in found.stderr.replace("\n", "")
+
+
 @pytest.mark.parametrize(
     ("command", "arguments"),
     [

@@ -11,7 +11,7 @@ from ranked_networks import Small, generated, random_generated, subjects
 
 from ghn_init import deepnets
 from ghn_init.evaluation import score
-from ghn_init.ranking import RankingError, load_kept, rank, search
+from ghn_init.ranking import GeneratedNetwork, RankingError, load_kept, rank, search
 
 QUICK = {"images": None, "batch_size": 16}
 
@@ -90,6 +90,17 @@ def test_random_numbers_of_a_generator_depend_on_the_index_alone(images, ghn):
         assert sum(parameter.numel() for parameter in module.parameters()) == row.parameters
 
 
+def test_another_generator_of_the_same_name_is_another_one(images, ghn, tmp_path):
+    seen = []
+    for generator in (generated, generated):
+        options = {"by": "params", "ghn": ghn, "out": tmp_path, "watch": lambda *row: seen.append(row[2].parameters)}
+        search(1, images, split=generator, **options)
+    assert seen == [246]
+    one, other = (GeneratedNetwork("same", generator, 0) for generator in (generated, random_generated))
+    assert one.digest != other.digest
+    assert one.digest == GeneratedNetwork("same", generated, 1).digest
+
+
 def test_generators_may_return_subjects(images, ghn, tmp_path):
     found = search(2, images, split=subjects, ghn=ghn, **QUICK)
     named = rank([subjects(0), subjects(1)], images, ghn=ghn, **QUICK)
@@ -139,6 +150,17 @@ def test_named_networks_and_modules_are_read_back(images, ghn, tmp_path):
     named = rank("torchvision:squeezenet1_1", images, by="params", ghn=ghn, batch_size=16)
     (squeezenet,) = load_kept(named.save(tmp_path / "named"))
     assert same(squeezenet, named.modules()[0])
+
+
+def test_files_cannot_have_other_files_read(images, ghn, tmp_path):
+    named = rank("torchvision:squeezenet1_1", images, by="params", ghn=ghn, batch_size=16)
+    folder = named.save(tmp_path / "kept")
+    (path,) = folder.glob("001-*.json")
+    data = json.loads(path.read_text())
+    data["architecture"]["options"] = {"checkpoint_path": "weights.pth"}
+    path.write_text(json.dumps(data))
+    with pytest.raises(RankingError, match="own_code=True"):
+        load_kept(folder)
 
 
 def test_a_saved_folder_is_whole_or_not_there(found, tmp_path, monkeypatch):
