@@ -9,6 +9,7 @@ from __future__ import annotations
 import abc
 import io
 import unicodedata
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rich.console import Console, RenderableType
@@ -110,6 +111,14 @@ def plain_table(*columns: str, right: tuple[str, ...] = ()) -> Table:
     for column in columns:
         made.add_column(column, justify="right" if column in right else "left", overflow="fold")
     return made
+
+
+def apart(parts: Iterable[RenderableType]) -> Iterator[RenderableType]:
+    """The parts with an empty line between them."""
+    for number, part in enumerate(parts):
+        if number:
+            yield ""
+        yield part
 
 
 _UNITS = {"GB": 10**9, "MB": 10**6, "kB": 10**3, "bytes": 1}

@@ -23,7 +23,7 @@ from ghn_init.comparison.runs import RunResult
 from ghn_init.comparison.sweep import Choice
 from ghn_init.comparison.tables import tables
 from ghn_init.comparison.versions import versions
-from ghn_init.rendering import Rendered
+from ghn_init.rendering import Rendered, apart
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +53,7 @@ class ComparisonResult(Rendered):
 
     def table(self) -> RenderableType:
         """Tables for a terminal; ``str`` of the result has them as plain text."""
-        return Group(*tables(self))
+        return Group(*apart(tables(self)))
 
     def choice(self, model: str, strategy: str, steps: int) -> Choice | None:
         """The learning rate that runs of a budget have; None if none works."""

@@ -19,7 +19,7 @@ from ghn_init.evaluation.failures import FAILURES
 from ghn_init.evaluation.finetune import RunResult
 from ghn_init.evaluation.measure import STARTS, Result, Start
 from ghn_init.evaluation.summary import Summary
-from ghn_init.rendering import Rendered
+from ghn_init.rendering import Rendered, apart
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,7 +127,7 @@ class Report(Rendered):
     def __rich_console__(self, console: Console, options: Any) -> Any:
         from ghn_init.evaluation.tables import tables
 
-        yield from tables(self) or ("no results",)
+        yield from apart(tables(self) or ["no results"])
 
 
 def _csv(rows: Iterable[Result | RunResult]) -> str:
