@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,8 @@ def search(
     for name, value in (("n", n), ("keep", keep), ("draws", n * DRAWS if draws is None else draws)):
         if value < 1:
             raise RankingError(f"{name}={value} must be at least 1")
+    if processes > 1:
+        _check_sendable(split)
     subjects = itertools.islice(_drawn(split, first), n * DRAWS if draws is None else draws)
     job, names = _prepare(
         data, data_split, ghn, by, Budget(max_parameters, max_flops), images, image_size, batch_size, seed, device
@@ -200,6 +203,15 @@ def _prepare(
     if by == "ghn":
         check_images(setup)
     return Job(setup, by, budget), (name, "images in memory" if isinstance(data, ImageSet) else str(data))
+
+
+def _check_sendable(split: str | Generator) -> None:
+    try:
+        pickle.dumps(split)
+    except Exception as error:
+        raise RankingError(
+            f"{split!r} cannot be sent to other processes ({error}): define it in a module, or use one process"
+        ) from error
 
 
 def _side(images: ImageSet) -> int:

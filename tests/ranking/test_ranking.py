@@ -102,11 +102,11 @@ def test_what_fails_is_a_row_with_its_reason(images, ghn):
     max_flops=st.none() | st.integers(1, 300_000),
 )
 @example(widths=[8, 9], max_parameters=30 * 8 + 6, max_flops=None)  # just within, just over
-def test_budgets_hold(widths, max_parameters, max_flops):
+def test_budgets_hold(ghn, widths, max_parameters, max_flops):
     images = Images(torch.zeros(4, 3, 12, 12, dtype=torch.uint8), torch.tensor([0, 1, 0, 1]))
     networks = {f"width {width}": Small(2, width) for width in widths}
     sizes = {f"width {width}": (30 * width + 6, 144 * 27 * width + 2 * width) for width in widths}
-    found = rank(networks, images, by="params", max_parameters=max_parameters, max_flops=max_flops)
+    found = rank(networks, images, ghn=ghn, by="params", max_parameters=max_parameters, max_flops=max_flops)
     within = {
         name
         for name, (parameters, flops) in sizes.items()

@@ -244,7 +244,12 @@ def test_what_a_generator_does_wrong_is_a_row(images, ghn):
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [({"split": "serach"}, "unknown split 'serach'"), ({"keep": 0}, "keep=0"), ({"draws": 0}, "draws=0")],
+    [
+        ({"split": lambda index: Small(), "processes": 2}, "define it in a module"),
+        ({"split": "serach"}, "unknown split 'serach'"),
+        ({"keep": 0}, "keep=0"),
+        ({"draws": 0}, "draws=0"),
+    ],
 )
 def test_mistakes_in_a_search_are_refused(images, ghn, options, words):
     with pytest.raises(RankingError, match=words):
