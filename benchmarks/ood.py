@@ -5,6 +5,14 @@
 measures the accuracy without training (batch statistics) of networks like those of the training, of DeepNets-1M's
 splits in and out of distribution, and of a small model of each of timm's families and of torchvision's. It goes on
 where it was stopped; kinds of networks take turns, so that a run that was stopped is balanced.
+
+    python benchmarks/ood.py fit
+    python benchmarks/ood.py describe --results runs/ood runs/test
+    python benchmarks/ood.py evaluate
+
+write the statistics of the training into the default's config.json, the scores of all measured networks into
+ood/networks.json, and from these what ood.md shows, and the threshold. `python benchmarks/ood.py zoo` says how often
+the warning is given for a model of each family of timm and torchvision.
 """
 
 from __future__ import annotations
@@ -13,25 +21,34 @@ import argparse
 import dataclasses
 import itertools
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import timm
 import torch
 import torchvision
 from rich.console import Console
+from scipy.stats import spearmanr
+from sklearn.metrics import roc_auc_score
 from torch import nn
 
 from ghn_init.atomic import write_text_atomically
-from ghn_init.checkpoints import load
+from ghn_init.checkpoints import load, read_info
 from ghn_init.checkpoints.registry import configs_folder
 from ghn_init.deepnets import sample
 from ghn_init.evaluation import Result, Setup, Subject, evaluate_networks, named_networks, split_networks
 from ghn_init.evaluation.normalisation import as_trained
 from ghn_init.evaluation.subjects import Skeleton, use_batch_statistics
 from ghn_init.explain import fit_familiarity
+from ghn_init.explain.layers import node_distances
+from ghn_init.explain.score import familiarity, statistics_of
+from ghn_init.explain.shapes import strange_parts
 from ghn_init.explain.trained import draws
 from ghn_init.images import EVALUATION, load_images
+from ghn_init.properties import node_embeddings
+from ghn_init.rendering import plain_table
 from ghn_init.training.architectures import ArchitectureStream
 from ghn_init.training.config import ArchitectureConfig
 from ghn_init.zoo import find_model
@@ -39,6 +56,7 @@ from ghn_init.zoo import find_model
 HERE = Path(__file__).parent
 FOLDER = HERE / "ood"
 CONFIG = configs_folder() / "default" / "config.json"
+NETWORKS = FOLDER / "networks.json"
 LEGS = HERE / "default_legs.json"
 #: Networks of each split, and the most multiply-adds an image that one may have: the first so many below that.
 COUNTS = {"wide": (4, 4e9), "deep": (20, 6e8), "dense": (20, 6e8), "bnfree": (25, 6e8)}
@@ -49,6 +67,10 @@ IMAGES = 128
 #: What small models' names have, and how many of a family are built to find the smallest.
 SMALL = ("atto", "femto", "pico", "nano", "micro", "tiny", "xxs", "xs", "_s", "small", "18", "_0", "b0", "11")
 TRIED = 3
+#: Accuracy without training below which a start is poor: two and a half times chance.
+POOR = 0.25
+#: Per cent of the training's architectures that a warning may be about.
+FALSE_ALARMS = 10
 #: Most parameters of a zoo model that is measured.
 LARGEST = 16_000_000
 
@@ -163,6 +185,99 @@ def measure(args: argparse.Namespace) -> None:
     evaluate_networks(setup, list(subjects(args.zoo)), out=args.out, watch=watch)
 
 
+def describe(args: argparse.Namespace) -> None:
+    """Candidates for a score, for every network with an accuracy, into a file that `evaluate` reads."""
+    torch.set_num_threads(1)
+    ghn = load(str(args.config.parent))
+    statistics = statistics_of(ghn)
+    assert statistics is not None
+    results = [json.loads(line) for folder in args.results for line in (folder / "networks.jsonl").open()]
+    measured = {row["name"]: row for row in results if row.get("top1") is not None}
+    known = {subject.name: subject for subject in [*subjects(True), *split_networks(["test"], 500)]}
+    rows = []
+    for name, row in measured.items():
+        graph, states = node_embeddings(known[name], ghn)
+        values, embedding = states.double().numpy(), states.double().numpy().mean(axis=0)
+        place = statistics.place(embedding)
+        strange = [bool(strange_parts(ghn, node, statistics.types.get(node.type))) for node in graph.nodes]
+        distances = [one for one in node_distances(graph, values, statistics) if one is not None]
+        candidates = {
+            "score": statistics.score(embedding, graph.nodes),
+            "embedding, components with 90 % of the variance": float(np.linalg.norm(place[: statistics.components])),
+            f"embedding, {len(place)} components": float(np.linalg.norm(place)),
+            "shares of node types": statistics.composition.distance(graph.nodes),
+            "mean distance of nodes": float(np.mean(distances)),
+            "share of nodes with an unseen size": sum(strange) / len(strange),
+            "log of the parameters": math.log(row["parameters"]),
+            "nodes": len(graph),
+        }
+        entry = {key: row[key] for key in ("name", "column", "top1", "images", "parameters")}
+        rows.append(entry | {key: float(f"{value:.5g}") for key, value in candidates.items()})
+        console.print(f"{len(rows)}/{len(measured)} {name} {row['top1']:.3f} {candidates['score']:.2f}")
+    lines = ",\n".join(json.dumps(row) for row in sorted(rows, key=lambda row: (row["column"], row["name"])))
+    write_text_atomically(NETWORKS, f"[\n{lines}\n]\n")
+
+
+def zoo(args: argparse.Namespace) -> None:
+    """Scores of a model of each family as it is, for images of its own size: how often the warning is given there."""
+    torch.set_num_threads(1)
+    ghn, scores = load("default"), {}
+    for name in (name for sizes in smallest_models().values() for name in sizes):
+        graph, states = node_embeddings(name, ghn)
+        found = familiarity(ghn, graph, states.mean(dim=0))
+        assert found is not None
+        scores[name] = round(found.score, 3)
+    far = [name for name, score in scores.items() if score > (found.threshold or math.inf)]
+    write_text_atomically(FOLDER / "zoo_scores.json", json.dumps(scores, indent=1) + "\n")
+    console.print(f"{len(far)} of {len(scores)} above {found.threshold}: {', '.join(far)}")
+
+
+def evaluate(args: argparse.Namespace) -> None:
+    """How the candidates relate to accuracy, the threshold, and how often it is passed; the threshold to the config."""
+    rows = json.loads(NETWORKS.read_text())
+    accuracy, columns = np.array([row["top1"] for row in rows]), np.array([row["column"] for row in rows])
+    poor, seen, zoo = accuracy < POOR, np.isin(columns, ["test"]), np.isin(columns, ["timm", "torchvision"])
+    parts = {"all": seen | ~seen, "test split": seen, "other splits": ~seen & ~zoo, "zoo": zoo}
+    table = plain_table("candidate", *(f"rho, {part}" for part in parts), f"AUC, below {POOR:.0%}")
+    for name in [key for key in rows[0] if key not in ("name", "column", "top1", "images", "parameters")]:
+        values = np.array([row[name] for row in rows])
+        rho = [f"{spearmanr(values[part], accuracy[part])[0]:.2f}" for part in parts.values()]
+        table.add_row(name, *rho, f"{roc_auc_score(poor, values):.2f}")
+    console.print(table)
+    info = read_info(CONFIG)
+    quantiles = info.familiarity["quantiles"]
+    scores = np.array([row["score"] for row in rows])
+    candidates = [value for value in np.sort(scores) if value >= quantiles[100 - FALSE_ALARMS]]
+    gains = [
+        (poor & (scores > value)).sum() / poor.sum() - (~poor & (scores > value)).sum() / (~poor).sum()
+        for value in candidates
+    ]
+    threshold = round(float(candidates[int(np.argmax(gains))]) + 0.005, 2)
+    above = scores > threshold
+    counts = plain_table(
+        "networks", "number", "mean accuracy", "median score", "above the threshold", "accuracy of these"
+    )
+    for column in dict.fromkeys(sorted(columns)):
+        own = columns == column
+        these = f"{accuracy[own & above].mean():.1%}" if (own & above).any() else ""
+        middle = f"{np.median(scores[own]):.2f}"
+        counts.add_row(column, str(own.sum()), f"{accuracy[own].mean():.1%}", middle, str((own & above).sum()), these)
+    console.print(counts)
+    caught, hit = (poor & above).sum() / poor.sum(), (poor & above).sum() / above.sum()
+    rule = (
+        f"threshold: of the scores that at most {FALSE_ALARMS} % of the training's architectures exceed, the one that "
+        f"best tells networks below {POOR:.0%} accuracy from others (largest sensitivity + specificity)"
+    )
+    evidence = (
+        f"measured without training on {len(rows)} networks in and out of distribution (benchmarks/ood.md): mean "
+        f"accuracy {accuracy[above].mean():.1%} of the {above.sum()} above it, {accuracy[~above].mean():.1%} of the "
+        f"others; {hit:.0%} of those above have less than {POOR:.0%}, and {caught:.0%} of all that have less are above"
+    )
+    console.print(f"threshold {threshold}\n{rule}\n{evidence}")
+    found = {**info.familiarity, "calibration": {"threshold": threshold, "rule": rule, "evidence": evidence}}
+    write_text_atomically(CONFIG, dataclasses.replace(info, familiarity=found).to_json())
+
+
 def fit(args: argparse.Namespace) -> None:
     """Statistics of the default's training into its config.json, without a threshold; the old one stays."""
     torch.set_num_threads(1)
@@ -190,6 +305,14 @@ def main() -> None:
     sub.add_argument("--n", type=int, default=500, help="architectures")
     sub.add_argument("--config", type=Path, default=CONFIG)
     sub.set_defaults(run=fit)
+    sub = commands.add_parser("describe")
+    sub.add_argument("--results", type=Path, nargs="+", required=True, help="folders of `measure` or `ghn-init eval`")
+    sub.add_argument("--config", type=Path, default=CONFIG)
+    sub.set_defaults(run=describe)
+    sub = commands.add_parser("zoo")
+    sub.set_defaults(run=zoo)
+    sub = commands.add_parser("evaluate")
+    sub.set_defaults(run=evaluate)
     args = parser.parse_args()
     args.run(args)
 

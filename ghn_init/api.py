@@ -187,6 +187,14 @@ def _predict(modules: Sequence[nn.Module], ghn: Source, options: Options, exampl
                 "why",
                 stacklevel=3,
             )
+        familiarity = prediction.report.familiarity
+        if familiarity is not None and familiarity.far:
+            warnings.warn(
+                f"{type(modules[index]).__name__} is far from the architectures that {prediction.report.checkpoint} "
+                f"was trained on (distance {familiarity.score:.2f}, above {familiarity.threshold:.2f}): expect poor "
+                "weights; ghn_init.explain says more",
+                stacklevel=3,
+            )
     names = [name for module in modules for name, _ in module.named_parameters()]
     unused = options.unused(names) if names else []
     if unused:

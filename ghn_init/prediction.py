@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from rich.console import Console
@@ -20,6 +20,7 @@ from ghn_init.calibration.state import restored_on_error
 from ghn_init.contents import Contents
 from ghn_init.errors import PredictionError
 from ghn_init.graph.arch import ArchGraph, Node
+from ghn_init.graph.vocabulary import restricted
 from ghn_init.hypernet import GHN
 from ghn_init.hypernet.plan import DecodePlan
 from ghn_init.interrupts import uninterrupted
@@ -28,6 +29,9 @@ from ghn_init.rendering import Rendered
 from ghn_init.report import Report
 from ghn_init.saving import Progress, save_tensors
 from ghn_init.sharding import MAX_SHARD_SIZE
+
+if TYPE_CHECKING:
+    from ghn_init.explain.score import Familiarity
 
 
 class Prediction(Rendered):
@@ -82,6 +86,7 @@ class Prediction(Rendered):
             noise=options.noise,
             seed=options.seed,
             blend=options.blend,
+            familiarity=_familiarity(ghn, graph, self._plan),
             seconds=dict(seconds) | {"predict": seconds.get("predict", 0.0) + time.perf_counter() - started},
         )
 
@@ -299,6 +304,14 @@ class Prediction(Rendered):
 def _overlaps(tensor: Tensor) -> bool:
     """Whether several elements are one in memory, as in `Tensor.expand`, so that nothing can be written."""
     return any(size > 1 and stride == 0 for size, stride in zip(tensor.shape, tensor.stride(), strict=True))
+
+
+def _familiarity(ghn: GHN, graph: ArchGraph, plan: DecodePlan) -> Familiarity | None:
+    if ghn.info is None or not ghn.info.familiarity:
+        return None
+    from ghn_init.explain.score import familiarity  # which imports this module
+
+    return familiarity(ghn, restricted(graph, ghn.config.node_types), plan.embedding)
 
 
 def as_asked(graph: ArchGraph, ghn: GHN, head: bool | None) -> ArchGraph:

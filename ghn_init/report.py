@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -12,6 +12,9 @@ from rich.table import Table
 from ghn_init.calibration.report import CalibrationReport
 from ghn_init.options import Blend
 from ghn_init.rendering import Rendered, inert, line
+
+if TYPE_CHECKING:
+    from ghn_init.explain.score import Familiarity
 
 _SHOWN = 12
 
@@ -34,6 +37,8 @@ class Report(Rendered):
         blend: share of random numbers in the predicted weights, for all or by pattern.
         seconds: time of each stage, in order.
         calibration: what a calibration changed after writing; None where there was none.
+        familiarity: how far the network is from those that the GHN was trained on; None where the checkpoint has no
+            statistics of these.
     """
 
     model: str
@@ -49,6 +54,7 @@ class Report(Rendered):
     blend: Blend = 0.0
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
     calibration: CalibrationReport | None = None
+    familiarity: Familiarity | None = None
 
     @property
     def n_predicted(self) -> int:
@@ -84,6 +90,7 @@ class Report(Rendered):
         data["left_alone"] = {
             name: {"elements": count, "reason": reason} for name, (count, reason) in self.left_alone.items()
         }
+        data["familiarity"] = None if self.familiarity is None else self.familiarity.to_dict()
         data["n_predicted"], data["n_left_alone"], data["share"] = self.n_predicted, self.n_left_alone, self.share
         return data
 
@@ -108,6 +115,8 @@ class Report(Rendered):
         if self.not_understood:
             shown = list(self.not_understood.items())[:_SHOWN]
             yield line("layers without a rule: ", ", ".join(f"{name} ({count})" for name, count in shown))
+        if self.familiarity is not None:
+            yield line("familiarity: ", (self.familiarity, "bold yellow" if self.familiarity.far else ""))
         if self.calibration is not None:
             yield self.calibration
         if self.seconds:

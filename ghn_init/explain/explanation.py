@@ -7,9 +7,9 @@ from typing import Any
 
 from rich.console import Console
 
-from ghn_init.explain.influence import Influence
 from ghn_init.explain.layers import StrangeNode
 from ghn_init.explain.nearest import Neighbour
+from ghn_init.explain.nodes import Influence
 from ghn_init.explain.scales import Scales
 from ghn_init.explain.score import Familiarity
 from ghn_init.explain.words import shape_words

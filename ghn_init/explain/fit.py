@@ -98,7 +98,7 @@ def statistics_of(ghn: GHN, found: Sequence[_Seen], source: str, exemplars: int)
     for part in range(FOLDS):
         others = fold != part
         partly = dataclasses.replace(whole, **_of_graphs(embeddings[others], mixtures[others], ghn.config.node_types))
-        for index in np.flatnonzero(~others):
+        for index in np.flatnonzero(~others).tolist():
             scores[index] = partly.score(embeddings[index], found[index].graph.nodes)
     return dataclasses.replace(whole, quantiles=_quantiles(scores), exemplars=tuple(kept[:exemplars]))
 

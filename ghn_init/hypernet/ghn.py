@@ -156,12 +156,12 @@ class GHN(nn.Module, HubModel):
                     vectors[target.name] = Vector(row[: target.shape[0]], bound)
         blocks = [target for target in wanted if target.name not in vectors]
         if not blocks:
-            return DecodePlan(wanted, vectors, None, left_out)
+            return DecodePlan(wanted, vectors, None, left_out, states.mean(dim=0))
         size = 4 * sum(target.numel for target in wanted)
         budget = min(max(size // BUDGET_SHARE, SMALLEST_BUDGET), LARGEST_BUDGET)
         nodes = torch.tensor([target.node for target in blocks], device=states.device)
         stream = STREAMS[self.config.decoder](self.decoder, states[nodes], blocks, budget)
-        return DecodePlan(wanted, vectors, stream, left_out)
+        return DecodePlan(wanted, vectors, stream, left_out, states.mean(dim=0))
 
     @property
     def _vector_source(self) -> VectorSource:

@@ -40,16 +40,23 @@ class DecodePlan:
     Attributes:
         targets: what can be predicted, by parameter name, in the order of the graph's nodes.
         left_out: parameters that the graph has a node for, but that are not predicted, each with the reason.
+        embedding: the mean of the nodes' states: float32, (hid,), on the GHN's device.
 
     Raises:
         PredictionError: a prediction is not finite, or could be too large for float32, with the parameter's name.
     """
 
     def __init__(
-        self, wanted: Iterable[Target], vectors: Mapping[str, Vector], stream: Stream | None, left_out: dict[str, str]
+        self,
+        wanted: Iterable[Target],
+        vectors: Mapping[str, Vector],
+        stream: Stream | None,
+        left_out: dict[str, str],
+        embedding: Tensor,
     ) -> None:
         self.targets = {target.name: target for target in wanted}
         self.left_out = left_out
+        self.embedding = embedding
         self._vectors = vectors
         self._stream = stream
         self._members = {name: index for index, name in enumerate(n for n in self.targets if n not in vectors)}

@@ -15,7 +15,7 @@ from torch import Tensor
 import ghn_init
 from ghn_init.errors import PredictionError
 from ghn_init.explain import influence
-from ghn_init.explain.influence import node_energies
+from ghn_init.explain.nodes import node_energies
 from ghn_init.graph import ArchGraph
 from ghn_init.hypernet import GHN
 from ghn_init.hypernet.targets import targets

@@ -10,9 +10,9 @@ from torch import nn
 
 from ghn_init.api import Source, _device, _ghn, predict
 from ghn_init.explain.explanation import Explanation
-from ghn_init.explain.influence import influence
 from ghn_init.explain.layers import strange_nodes
 from ghn_init.explain.nearest import nearest
+from ghn_init.explain.nodes import influence
 from ghn_init.explain.scales import compare_scales
 from ghn_init.explain.score import judged, statistics_of
 from ghn_init.hypernet import GHN
