@@ -30,7 +30,7 @@ from ghn_init.properties import CrossValidation, cross_validate, embed, size_fea
 BATCH, IMAGE_SIZE, WIDTH, CLASSES = 64, 16, 16, 10
 #: A latency is the smallest CPU time of so many forward passes: other work on the machine lengthens some of them.
 PASSES = 20
-FOLDS, REPEATS = 5, 5
+FOLDS, REPEATS = 5, 3
 TITLES = {
     "accuracy": "accuracy after training",
     "area": "mean accuracy during training (area under the learning curve)",

@@ -156,6 +156,7 @@ def analyse(pool: list[dict[str, Any]], scored: dict[str, dict[str, Any]]) -> di
         "best": float(end.max()),
         "mean_of_truly_best": float(np.sort(end)[-KEPT:].mean()),
         "ghn_mean": float(scores[GHN].mean()),
+        "ghn_ahead": int((scores[GHN] > end).sum()),
         "rows": rows,
     }
 
@@ -191,7 +192,8 @@ def report(found: dict[str, Any]) -> str:
 `benchmarks/pool.py` trained {found["networks"]} small networks of the DeepNets split `search` on CIFAR-10: width 16,
 images of 16 x 16, {found["steps"]} steps of AdamW with batches of 32, all alike, one training each. Their test
 accuracies go from {found["worst"]:.1%} to {found["best"]:.1%}, mean {found["mean"]:.1%}, standard deviation
-{found["std"]:.1%}. `benchmarks/ranking.py` ranks them by scores that need no training and compares:
+{found["std"]:.1%}; in {found["ghn_ahead"]} of the {found["networks"]} the weights that the GHN predicts are better than
+those so trained. `benchmarks/ranking.py` ranks the networks by scores that need no training and compares:
 
 - the GHN's accuracy: weights predicted by the embedded default, {IMAGES.stop - IMAGES.start} test images that the
   trained networks were not measured on, batch statistics (mean {found["ghn_mean"]:.1%});
