@@ -15,6 +15,8 @@ from ghn_init.drawing.svg import ARC, EDGE, FAINT, FRAME, FRAME_FILL, PAPER, cle
 SCALE = 2.0
 #: Most pixels of a side: what image viewers can be expected to open.
 LARGEST = 16384
+#: Pixels of a picture beyond which it is drawn smaller, but not smaller than a pixel for each unit.
+MANY = 2.4e7
 _DPI = 72.0
 
 
@@ -25,9 +27,9 @@ def write_png(scene: Scene, path: Path, size: tuple[int, int] | None = None) -> 
         scene: what to draw.
         path: the file.
         size: width and height in pixels, in which the picture is fitted and centred; by default `SCALE` pixels for
-            each unit of the scene, fewer for one that would have a side of more than `LARGEST`.
+            each unit of the scene, fewer for one of more than `MANY` pixels or a side of more than `LARGEST`.
     """
-    scale = min(SCALE, LARGEST / max(scene.width, scene.height))
+    scale = min(SCALE, max(1.0, (MANY / (scene.width * scene.height)) ** 0.5), LARGEST / max(scene.width, scene.height))
     width, height = size or (round(scene.width * scale), round(scene.height * scale))
     scale = min(width / scene.width, height / scene.height)
     figure_class = needed("matplotlib.figure").Figure
@@ -40,7 +42,7 @@ def write_png(scene: Scene, path: Path, size: tuple[int, int] | None = None) -> 
         axes.set_xlim(-beside, scene.width + beside)
         axes.set_ylim(scene.height + above, -above)
         _Painter(axes, scale).paint(scene)
-        figure.savefig(path, format="png", dpi=_DPI, facecolor=PAPER)
+        figure.savefig(path, format="png", dpi=_DPI, facecolor=PAPER, pil_kwargs={"compress_level": 4})
 
 
 class _Painter:
@@ -90,13 +92,13 @@ class _Painter:
             marker = self.patches.Polygon([(x + radius * dx, y + radius * dy) for dx, dy in corners], **filled)
         else:
             marker = self.patches.Circle((x, y), radius, **filled)
-        self.axes.add_patch(marker)
+        self.axes.add_artist(marker)
 
     def _round(self, rect: Rect, radius: float, fill: str, stroke: str, **style: Any) -> None:
         shape = f"round,pad=0,rounding_size={radius}"
         corner = (rect.x, rect.y)
         colours = {"facecolor": fill, "edgecolor": stroke, "linewidth": self.scale}
-        self.axes.add_patch(
+        self.axes.add_artist(
             self.patches.FancyBboxPatch(corner, rect.width, rect.height, boxstyle=shape, **colours, **style)
         )
 
