@@ -1,4 +1,4 @@
-"""Rankings against single measurements, scipy's intervals and what timm and torchvision list."""
+"""Rankings against single measurements and published intervals."""
 
 import copy
 import csv
@@ -7,19 +7,17 @@ import json
 import math
 
 import pytest
-import timm
 import torch
-import torchvision
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ranked_networks import Small, normed, small
 from torch import nn
 
-from ghn_init import ModelNotFoundError, proxies
+from ghn_init import proxies
 from ghn_init.evaluation import EvaluationError, NamedNetwork, Setup, SplitNetwork, measure
 from ghn_init.evaluation.measure import Task, own_network
 from ghn_init.images import Images, normalise
-from ghn_init.ranking import RankingError, Row, rank, select
+from ghn_init.ranking import RankingError, Row, rank
 from ghn_init.ranking.result import ordered
 from ghn_init.ranking.rows import interval
 
@@ -203,62 +201,6 @@ def test_networks_in_order():
     names = ["best", "also small", "small", "large", "unknown", "failed"]
     assert [row.name for row in ordered(rows)] == names
     assert [row.name for row in ordered(rows[::-1])] == names
-
-
-def test_patterns_are_those_of_the_zoos():
-    def names(models):
-        return [subject.name for subject in select(models)]
-
-    assert names("resnet1*") == timm.list_models("resnet1*")
-    assert names(["timm:resnet18", "torchvision:vgg1?"]) == [
-        "timm:resnet18",
-        *(f"torchvision:{name}" for name in torchvision.models.list_models(include="vgg1?")),
-    ]
-    assert names("googlen*") == ["torchvision:googlenet"]  # timm has none
-    assert names("split:search:3-5") == ["search/3", "search/4", "search/5"]
-    assert names("split:test:7") == ["test/7"]
-    assert len(names("split:predefined")) == 2
-    assert names(["resnet18", "resnet18"]) == ["resnet18"]
-
-
-@pytest.mark.parametrize(
-    ("models", "error", "words"),
-    [
-        ("resnett*", ModelNotFoundError, "no network is named like 'resnett\\*'"),
-        ("torchvision:*rcnn*", ModelNotFoundError, "in torchvision"),  # finds boxes, not classes
-        ("resnet1", ModelNotFoundError, "Did you mean"),
-        ("split:train", RankingError, "no end"),
-        ("split:test:400-500", RankingError, "0 to 499"),
-        ("split:test:5-4", RankingError, "before the first"),
-        ("split:nowhere:1-2", RankingError, "unknown split 'nowhere'"),
-        ("split:test:a", RankingError, "split:NAME:FIRST-LAST"),
-        ([], RankingError, "no networks"),
-        ([7], RankingError, "not int"),
-        ({}, RankingError, "no networks"),
-    ],
-)
-def test_what_is_no_network_is_refused(models, error, words):
-    with pytest.raises(error, match=words):
-        select(models)
-
-
-def test_two_different_networks_of_one_name_are_refused():
-    with pytest.raises(RankingError, match="two networks have the name 'a'"):
-        select([_Own("a", 1), _Own("a", 2)])
-
-
-@dataclasses.dataclass(frozen=True)
-class _Own:
-    name: str
-    number: int
-    column: str = "own"
-    place: int = 0
-
-    def skeleton(self, num_classes, image_size):
-        raise NotImplementedError
-
-    def build(self, num_classes, image_size):
-        raise NotImplementedError
 
 
 @pytest.mark.parametrize("by", ["grad_norm", "synflow", "naswot"])
