@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from ghn_init.deepnets.statistics import use_batch_statistics as use_batch_statistics
 from ghn_init.images import ImageSet, normalise
 
 #: Images a batch in the papers' evaluation; batch statistics depend on it.

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from ghn_init import deepnets
-from ghn_init.evaluation.accuracy import use_batch_statistics
+from ghn_init.deepnets.statistics import use_batch_statistics
 from ghn_init.evaluation.subjects import NamedNetwork, SplitNetwork, Subject
 from ghn_init.ranking.errors import RankingError
 from ghn_init.ranking.networks import GeneratedNetwork, ModuleNetwork

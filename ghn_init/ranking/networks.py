@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from ghn_init.deepnets import stream
-from ghn_init.evaluation.accuracy import use_batch_statistics
+from ghn_init.deepnets.statistics import use_batch_statistics
 from ghn_init.evaluation.subjects import Skeleton, Subject
 from ghn_init.graph import trace
 from ghn_init.lean import Blueprint
