@@ -48,7 +48,7 @@ class StrangeNode:
 
 
 def strange_nodes(ghn: GHN, graph: ArchGraph, states: Array, statistics: Statistics) -> list[StrangeNode]:
-    """All nodes, the least familiar first: those with most reasons in type and shape, then by distance.
+    """All nodes, the least familiar first: by what is new about their type and shape, then by distance.
 
     Args:
         ghn: the GHN.
@@ -57,16 +57,17 @@ def strange_nodes(ghn: GHN, graph: ArchGraph, states: Array, statistics: Statist
         statistics: of the GHN.
     """
     distances = node_distances(graph, states, statistics)
-    found = []
+    found, new = [], []
     for index, (node, distance) in enumerate(zip(graph.nodes, distances, strict=True)):
         reasons = strange_parts(ghn, node, statistics.types.get(node.type))
+        new.append(len(reasons))
         rank = 100.0 if distance is None else percentile(distance, statistics.node_quantiles)
         if distance is not None and rank >= RARE:
             reasons.append(
                 f"its place in the graph: farther from other {node.type} nodes than {rank:.0f} % of those seen"
             )
         found.append(StrangeNode(index, node.type, node_words(node), node.shape, distance, rank, tuple(reasons)))
-    return sorted(found, key=lambda node: (-len(node.reasons), -_number(node.distance), node.node))
+    return sorted(found, key=lambda node: (-new[node.node], -_number(node.distance), node.node))
 
 
 def node_distances(graph: ArchGraph, states: Array, statistics: Statistics) -> list[float | None]:
