@@ -84,8 +84,8 @@ def filters(module: nn.Module, prediction: Prediction, most: int = MOST) -> Filt
 def bank_image(bank: Tensor) -> NDArray[np.float32]:
     """Filters (count, channels, [depth,] height, width) as an image (height, width, 3) with numbers from 0 to 1.
 
-    Those of three channels are red, green and blue; others are grey, those of several channels in a row for each
-    filter, of which the first `MOST_CHANNELS` are shown. Of a third kernel dimension the middle is shown. Grey in the
+    Those of three channels are red, green and blue; others are grey, the channels of a filter side by side, of which
+    the first `MOST_CHANNELS` are shown. Of a third kernel dimension the middle is shown. Grey in the
     middle is 0, and the largest number of all filters black or white. Lines between them are white.
     """
     values = bank.detach().to("cpu", torch.float32)
@@ -93,18 +93,26 @@ def bank_image(bank: Tensor) -> NDArray[np.float32]:
         values = values[:, :, values.shape[2] // 2]
     largest = float(values.abs().amax()) or 1.0
     values = (values / (2 * largest) + 0.5).clamp(0, 1)
-    count, channels, height, width = values.shape
+    count, channels, _, _ = values.shape
     if channels == 3:
-        tiles, across = values.permute(0, 2, 3, 1), math.ceil(math.sqrt(count))
-    else:
-        across = math.ceil(math.sqrt(count)) if channels == 1 else min(channels, MOST_CHANNELS)
-        values = values[:, :across] if channels > 1 else values
-        tiles = values.reshape(-1, height, width, 1).expand(-1, -1, -1, 3)
-    down = math.ceil(len(tiles) / across)
-    image = np.ones((down * (height + _GAP) - _GAP, across * (width + _GAP) - _GAP, 3), dtype=np.float32)
-    for index, tile in enumerate(tiles.numpy()):
+        tiles, across = values.permute(0, 2, 3, 1).numpy(), math.ceil(math.sqrt(count))
+        return _grid(tiles, across, _GAP)
+    shown = min(channels, MOST_CHANNELS)
+    grey = values[:, :shown, :, :, None].expand(-1, -1, -1, -1, 3).numpy()
+    rows = np.stack([_grid(one, shown, _GAP) for one in grey])
+    # about as many tiles across as down
+    return _grid(rows, math.ceil(math.sqrt(count / shown)), _GAP if shown == 1 else 3 * _GAP)
+
+
+def _grid(tiles: NDArray[np.float32], across: int, gap: int) -> NDArray[np.float32]:
+    """Tiles (count, height, width, 3) side by side, so many in a row, with white lines between them."""
+    count, height, width, _ = tiles.shape
+    down = math.ceil(count / across)
+    sides = down * (height + gap) - gap, across * (width + gap) - gap
+    image = np.ones((*sides, 3), dtype=np.float32)
+    for index, tile in enumerate(tiles):
         row, column = divmod(index, across)
-        top, left = row * (height + _GAP), column * (width + _GAP)
+        top, left = row * (height + gap), column * (width + gap)
         image[top : top + height, left : left + width] = tile
     return image
 
