@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from ghn_init.checkpoints import CheckpointInfo, save
+from ghn_init.errors import TrainingError
 from ghn_init.hypernet import GHN, GHNConfig
 from ghn_init.images import ImageSet
 from ghn_init.interrupts import handled
@@ -113,6 +114,11 @@ class Run:
             "start": None if start is None else start[0],
             "processes": self.group.world,
         }
+        if config.validation >= len(images):
+            raise TrainingError(
+                f"cannot hold out {config.validation} of {len(images)} images for validation; say with validation= "
+                f"(--validation) how many, such as {max(1, len(images) // 10)}"
+            )
         training, held_out = images.split(config.validation, config.seed) if config.validation else (images, None)
         self.trainer = Trainer(new_ghn(ghn_config, config, start), training, config, self.group, workers=workers)
         self._validation = None

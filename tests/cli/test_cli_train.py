@@ -101,7 +101,7 @@ def test_a_ghn_for_other_classes_starts_from_the_embedded_one(data, tmp_path):
         (["--schedule", "linear"], 2, "'cosine', 'wsd'"),
         (["--lr", "-1"], 1, "lr=-1.0 must be positive"),
         (["--heads", "3"], 1, "heads is 3, must divide hid"),
-        (["--validation", "24"], 1, "hold out"),
+        (["--validation", "24"], 1, "(--validation) how many, such as 2"),
         (["--device", "cuda:77"], 1, "'cuda:77' cannot be used here"),
         (["--start", "no-such-checkpoint"], 1, "no-such-checkpoint"),
     ],
