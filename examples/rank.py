@@ -105,7 +105,8 @@ for by, ranking in rankings.items():
 explain(found.modules(1)[0], example_inputs=torch.zeros(2, 3, IMAGE_SIZE, IMAGE_SIZE))
 
 # %% [markdown]
-# `ghn_init.embed` gives the vector by which the GHN knows a network. The cosines between these networks' embeddings:
+# `ghn_init.embed` gives the vector by which the GHN knows a network. The cosines between these
+# networks' embeddings, in the ranking's order:
 
 # %%
 embeddings = ghn_init.embed(found.modules(), example_inputs=torch.zeros(2, 3, IMAGE_SIZE, IMAGE_SIZE))
