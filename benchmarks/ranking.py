@@ -207,6 +207,8 @@ accuracy after training of the {found["kept"]} networks that the score puts firs
 
 {markdown(header, table)}
 
+{headline(found)}
+
 The GHN's tau less that of the other score, on the same resamples:
 
 {markdown(["score", "difference", "which ranks better"], differences)}
@@ -216,6 +218,21 @@ The GHN's tau less that of the other score, on the same resamples:
 One training of a network is a noisy measure of it, and this one is short: tau cannot reach 1 here. The pool is of one
 family of small networks; a ranking of large ones on large images may come out differently.
 """
+
+
+def headline(found: dict[str, Any]) -> str:
+    """What the intervals of the table say."""
+    rows = {name: row for name, row in found["rows"].items() if name != "early"}
+    above = [LABELS.get(name, name) for name, row in rows.items() if row["low"] > 0]
+    below = [LABELS.get(name, name) for name, row in rows.items() if row["high"] < 0]
+    unclear = [LABELS.get(name, name) for name, row in rows.items() if row["low"] <= 0 <= row["high"]]
+    parts = [
+        ("rank this pool better than chance", above),
+        ("cannot be told from chance", unclear),
+        ("rank it the wrong way round", below),
+    ]
+    said = [f"These {what}: {', '.join(names)}." for what, names in parts if names]
+    return " ".join(said if above else ["No score without training ranks this pool better than chance.", *said])
 
 
 def verdict(low: float, high: float) -> str:
