@@ -63,9 +63,8 @@ def strange_nodes(ghn: GHN, graph: ArchGraph, states: Array, statistics: Statist
         new.append(len(reasons))
         rank = 100.0 if distance is None else percentile(distance, statistics.node_quantiles)
         if distance is not None and rank >= RARE:
-            reasons.append(
-                f"its place in the graph: farther from other {node.type} nodes than {rank:.0f} % of those seen"
-            )
+            share = "all" if rank >= 100 else f"{rank:.1f} %"
+            reasons.append(f"its place in the graph: farther from other {node.type} nodes than {share} of those seen")
         found.append(StrangeNode(index, node.type, node_words(node), node.shape, distance, rank, tuple(reasons)))
     return sorted(found, key=lambda node: (-new[node.node], -_number(node.distance), node.node))
 

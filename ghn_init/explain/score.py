@@ -90,4 +90,9 @@ def judged(graph: ArchGraph, embedding: Array, statistics: Statistics) -> Famili
 
 def percentile(value: float, quantiles: Array) -> float:
     """The share of a distribution, from 0 to 100, below a value, by the distribution's quantiles."""
-    return float(np.interp(value, quantiles, np.linspace(0, 100, len(quantiles))))
+    steps = len(quantiles) - 1
+    above = int(np.searchsorted(quantiles, value))  # the first quantile that is not below it
+    if above == 0 or above > steps:
+        return 100.0 * (above > 0)
+    below, width = quantiles[above - 1], quantiles[above] - quantiles[above - 1]
+    return float(100 * (above - 1 + min(1.0, (value - below) / width)) / steps)

@@ -10,6 +10,8 @@ from ghn_init.hypernet import GHN
 from ghn_init.hypernet.encoder import four_dimensions
 
 _CHANNELS = ("out channels", "in channels")
+#: The same for vectors.
+_LENGTH = ("channels", "")
 
 
 def known_shape(ghn: GHN, shape: Sequence[int]) -> tuple[int, int, int, int]:
@@ -36,7 +38,7 @@ def strange_parts(ghn: GHN, node: Node, seen: TypeStatistics | None) -> list[str
     unseen = [row not in values for row, values in zip(known, seen.seen, strict=True)]
     parts = [
         f"{actual[place]} {name}, {_seen_words(known[place], seen.seen[place])}"
-        for place, name in enumerate(_CHANNELS)
+        for place, name in enumerate(_CHANNELS if len(node.shape) > 1 else _LENGTH)
         if unseen[place]
     ]
     if any(unseen[2:]):
