@@ -31,7 +31,7 @@ from scipy.stats import kendalltau, spearmanr
 import ghn_init
 from ghn_init.evaluation.measure import Setup, Task, measure
 from ghn_init.evaluation.normalisation import as_trained
-from ghn_init.images import AUGMENTS, ImageSet, draw_batch, load_images
+from ghn_init.images import ImageSet, load_images, normalise
 from ghn_init.proxies import PROXIES, ProxyError, score
 
 #: Test images for the GHN's ranking; the first 5,000 are those that trained networks are measured on.
@@ -78,6 +78,13 @@ def finite_score(network: torch.nn.Module, batch: tuple[torch.Tensor, torch.Tens
     return value if math.isfinite(value) else None
 
 
+def batch_of(train: ImageSet, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The proxies' batch. No image is in it twice: two alike make NASWOT's kernel singular."""
+    chosen = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))[:BATCH]
+    pixels, labels = train.take(chosen)
+    return normalise(pixels, size, train.mean, train.std), labels
+
+
 def score_pool(pool: list[dict[str, Any]], data: str, path: Path) -> None:
     """Scores the networks that have no scores yet."""
     missing = [row for row in pool if row["name"] not in read_rows(path)]
@@ -88,7 +95,7 @@ def score_pool(pool: list[dict[str, Any]], data: str, path: Path) -> None:
     test = as_trained(load_images(data, "test", image_size=32).subset(IMAGES), "default")
     ghn = ghn_init.load("default").eval()
     size = missing[0]["image_size"]
-    batch = draw_batch(train, BATCH, torch.Generator().manual_seed(0), size=size, augment=AUGMENTS["none"])
+    batch = batch_of(train, size)
     for row in track(missing, description="scores"):
         append_row(path, scores_of(row, Setup(ghn, test, image_size=size), batch))
 
@@ -249,8 +256,8 @@ def plot(pool: list[dict[str, Any]], scores: dict[str, np.ndarray], found: dict[
     shown = [name for name in scores if name != "untrained"]
     columns = 5
     figure = Figure(figsize=(2.6 * columns, 2.5 * math.ceil(len(shown) / columns)), layout="constrained")
-    panels = figure.subplots(math.ceil(len(shown) / columns), columns, sharey=True, squeeze=False).flat
-    for axes in list(panels)[len(shown) :]:
+    panels = figure.subplots(math.ceil(len(shown) / columns), columns, sharey=True, squeeze=False).flatten()
+    for axes in panels[len(shown) :]:
         axes.set_visible(False)
     for axes, name in zip(panels, shown, strict=False):
         finite = np.isfinite(scores[name])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -62,4 +63,6 @@ def naswot(module: nn.Module, images: Tensor, labels: Tensor) -> float:
         raise ProxyError(f"{type(module).__name__} has no rectifiers (ReLU, GELU and the like)")
     if not found.isfinite().all():
         raise ProxyError(f"the logits of {type(module).__name__} are not finite")
+    if int((kernel == units).sum()) > len(images):
+        return -math.inf  # which rounding would hide
     return float(torch.linalg.slogdet((kernel + units) / 2).logabsdet)

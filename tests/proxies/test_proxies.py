@@ -207,6 +207,10 @@ def test_naswot_of_two_images_by_hand(rectify):
 
 def test_naswot_of_images_with_the_same_code():
     assert score(OneLayer(nn.ReLU()), TWO[:1].repeat(2, 1, 1, 1), None, "naswot") == -math.inf
+    images, _ = batch(12)
+    assert math.isfinite(score(network(), images, None, "naswot"))
+    images[7] = images[2]
+    assert score(network(), images, None, "naswot") == -math.inf
 
 
 def test_naswot_counts_all_layers_by_agreements():
