@@ -7,29 +7,22 @@ import logging
 import time
 import warnings
 from collections.abc import Sequence
-from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, overload
 
-import torch
 from torch import nn
 
 from ghn_init.calibration.batches import batch_in, is_wanted
 from ghn_init.calibration.state import restored_on_error
-from ghn_init.checkpoints import DEFAULT, load
-from ghn_init.errors import PredictionError
 from ghn_init.graph import trace
-from ghn_init.hypernet import GHN
 from ghn_init.options import BLEND, NOISE, Blend, Options, Patterns
 from ghn_init.prediction import Prediction, as_asked
+from ghn_init.sources import Source, device_of, find_ghn
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 logger = logging.getLogger(__name__)
 Module = TypeVar("Module", bound=nn.Module)
-#: What predicts; see `apply`.
-Source = str | Path | GHN | None
 
 #: Below this share of predicted parameters, of those that were asked for, the user is warned.
 _LITTLE = 0.5
@@ -153,10 +146,10 @@ def _modules(given: nn.Module | Sequence[nn.Module]) -> list[nn.Module]:
 
 def _predict(modules: Sequence[nn.Module], ghn: Source, options: Options, example_inputs: Any) -> list[Prediction]:
     predictions: dict[int, Prediction] = {}
-    devices = [_device(module) for module in modules]
+    devices = [device_of(module) for module in modules]
     for device in dict.fromkeys(devices):
         started = time.perf_counter()
-        name, network = _ghn(ghn, device)
+        name, network = find_ghn(ghn, device)
         members = {index: {"load": time.perf_counter() - started} for index, own in enumerate(devices) if own == device}
         graphs = []
         for index, seconds in members.items():
@@ -200,23 +193,3 @@ def _predict(modules: Sequence[nn.Module], ghn: Source, options: Options, exampl
     if unused:
         warnings.warn(f"no parameter or module is named like {', '.join(unused)}", stacklevel=3)
     return [predictions[index] for index in range(len(modules))]
-
-
-def _ghn(ghn: Source, device: torch.device) -> tuple[str, GHN]:
-    if isinstance(ghn, GHN):
-        return type(ghn).__name__, ghn
-    if not isinstance(ghn, (str, Path, type(None))):
-        raise PredictionError(f"ghn is a name, a path or a GHN, not {type(ghn).__name__}")
-    name = DEFAULT if ghn is None else str(ghn)
-    return name, _default(device) if name == DEFAULT else load(name, device=device)
-
-
-@lru_cache(maxsize=1)
-def _default(device: torch.device) -> GHN:
-    return load(DEFAULT, device=device)
-
-
-def _device(module: nn.Module) -> torch.device:
-    """Where to predict: on the module's device, on the CPU for one without memory."""
-    parameter = next(module.parameters(), None)
-    return torch.device("cpu") if parameter is None or parameter.is_meta else parameter.device

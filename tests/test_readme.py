@@ -38,7 +38,10 @@ def test_links_lead_somewhere() -> None:
 
 
 def test_the_check_finds_both_set_up_commands() -> None:
-    for name, expected in (("main", "ghn-init apply resnet50 -o resnet50.safetensors"), ("test", "pytest -n 2 --dist worksteal")):
+    for name, expected in (
+        ("main", "ghn-init apply resnet50 -o resnet50.safetensors"),
+        ("test", "pytest -n 2 --dist worksteal"),
+    ):
         block = re.search(rf"<!-- run: {name} -->\n```bash\n(.*?)\n```", README, re.DOTALL)
         assert block is not None
         assert block[1].startswith("python3 -m venv .venv && . .venv/bin/activate && pip install ")

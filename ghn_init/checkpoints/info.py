@@ -11,8 +11,8 @@ The file is a JSON object with these keys; those marked * must be there, others 
   are, whose own sizes then count.
 - ``training``, ``evaluation``: free objects: data, steps, hardware; measured results. Where ``training.data`` is an
   object, ``classes`` in it is a number, ``mean`` and ``std``, by which images are normalised, are three numbers each.
-- ``familiarity``: statistics of the architectures that the GHN was trained on, by which it is told how far another one is
-  from them; `ghn_init.explain.statistics` says what is in it, and checks that when it is used.
+- ``familiarity``: statistics of the architectures that the GHN was trained on, by which it is told how far another one
+  is from them; `ghn_init.explain.statistics` says what is in it, and checks that when it is used.
 - ``file``, ``size``, ``sha256``: the weights beside this file (safetensors): name, bytes, digest.
 - ``source``: where a published file comes from that is converted on first use: ``file``*, then ``repo_id`` of a Hub
   repository with ``revision``, or the ``page`` from which to download it by hand; ``size``, ``sha256``.

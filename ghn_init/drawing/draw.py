@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from ghn_init.api import Source, predict
+from ghn_init.api import predict
 from ghn_init.atomic import write_atomically, write_text_atomically
 from ghn_init.drawing.compose import compose
 from ghn_init.drawing.errors import DrawingError
@@ -22,6 +22,7 @@ from ghn_init.drawing.scene import Scene
 from ghn_init.drawing.svg import svg
 from ghn_init.graph import VIRTUAL_EDGE_CUTOFF, ArchGraph, trace
 from ghn_init.prediction import Prediction
+from ghn_init.sources import Source
 
 Subject = nn.Module | ArchGraph | Prediction
 #: Least and most pixels of a picture's side.

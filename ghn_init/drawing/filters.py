@@ -12,11 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ghn_init.api import Source, predict
+from ghn_init.api import predict
 from ghn_init.atomic import write_atomically
 from ghn_init.drawing.errors import DrawingError, needed
 from ghn_init.graph.arch import ArchGraph
 from ghn_init.prediction import Prediction
+from ghn_init.sources import Source
 
 #: Filters that are shown unless told otherwise, and most in-channels of one that is shown channel by channel.
 MOST, MOST_CHANNELS = 64, 16

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from ghn_init.api import Source, _device, _ghn, predict
+from ghn_init.api import predict
 from ghn_init.explain.explanation import Explanation
 from ghn_init.explain.layers import strange_nodes
 from ghn_init.explain.nearest import nearest
@@ -17,6 +17,7 @@ from ghn_init.explain.scales import compare_scales
 from ghn_init.explain.score import judged, statistics_of
 from ghn_init.hypernet import GHN
 from ghn_init.properties import node_embeddings
+from ghn_init.sources import Source, device_of, find_ghn
 
 
 def explain(
@@ -53,7 +54,7 @@ def explain(
         PredictionError: a parameter of `influence_on` is not predicted.
         CalibrationError: `scales` is set, and there is no batch that the module takes.
     """
-    name, network = _ghn(ghn, _device(module))
+    name, network = find_ghn(ghn, device_of(module))
     graph, states = node_embeddings(module, network, example_inputs=example_inputs)
     asked = [influence_on] if isinstance(influence_on, str) else list(influence_on)
     influences = tuple(influence(network, graph, parameter, top=top, seed=seed) for parameter in asked)

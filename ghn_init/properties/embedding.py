@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, overload
 import torch
 from torch import Tensor, nn
 
-from ghn_init.api import Source, _ghn
 from ghn_init.graph import ArchGraph, restricted, trace
 from ghn_init.hypernet import GHN
 from ghn_init.hypernet.batches import by_size
+from ghn_init.sources import Source, find_ghn
 
 if TYPE_CHECKING:
     from ghn_init.evaluation import Subject
@@ -69,7 +69,7 @@ def embed(
         PredictionError: a node type that the GHN does not know.
         TypeError: something that is no network.
     """
-    _, network = _ghn(ghn, torch.device("cpu"))
+    _, network = find_ghn(ghn, torch.device("cpu"))
     rows = [states.mean(dim=0) for _, states in _read(_listed(module), network, example_inputs, image_size)]
     if is_one(module):
         return rows[0]
@@ -95,7 +95,7 @@ def node_embeddings(
 
     Arguments and errors as for `embed`; a list of networks gives a list.
     """
-    _, network = _ghn(ghn, torch.device("cpu"))
+    _, network = find_ghn(ghn, torch.device("cpu"))
     found = list(_read(_listed(module), network, example_inputs, image_size))
     return found[0] if is_one(module) else found
 

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ghn_init.api import Source, _ghn
 from ghn_init.hypernet import GHN
 from ghn_init.properties.embedding import Network, embed, is_one
 from ghn_init.properties.errors import PropertyError
@@ -20,6 +19,7 @@ from ghn_init.properties.function import KernelFunction
 from ghn_init.properties.regression import fit
 from ghn_init.properties.validation import CrossValidation, cross_validate
 from ghn_init.rendering import Rendered, line
+from ghn_init.sources import Source, find_ghn
 
 
 class PropertyPredictor(Rendered):
@@ -51,7 +51,7 @@ class PropertyPredictor(Rendered):
         image_size: int = 32,
         seed: int = 0,
     ) -> None:
-        name, self._ghn = _ghn(ghn, torch.device("cpu"))
+        name, self._ghn = find_ghn(ghn, torch.device("cpu"))
         self._checkpoint = None if isinstance(ghn, GHN) else name
         self.target, self.chosen, self.networks = target, "", 0
         self._regressor, self._image_size, self._seed = regressor, image_size, seed

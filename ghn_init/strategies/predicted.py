@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ghn_init.api import Source, apply
+from ghn_init.api import apply
 from ghn_init.errors import StrategyError
 from ghn_init.options import Blend
+from ghn_init.sources import Source
 from ghn_init.strategies.layout import layout
 
 
