@@ -6,7 +6,7 @@
     python benchmarks/export_default.py --run runs/default --results results/test results/known
 
 `--run` is the folder of the last leg, made by `ghn-init train`; `default_legs.json` has all legs, and `--add-leg` puts
-this one there.
+this one there. The new GHN has no statistics of familiarity yet: `benchmarks/ood.py` makes them.
 """
 
 from __future__ import annotations

@@ -36,7 +36,8 @@ def save(
         folder: where to; made if it is missing.
         info: name, description, licence, training and evaluation. Size and digest are filled in here.
         overwrite: whether an existing checkpoint in the folder may be replaced.
-        own_results_only: whether to leave out an evaluation of other weights than those with the digest in `info`.
+        own_results_only: whether to leave out an evaluation and statistics of other weights than those with the digest
+            in `info`.
 
     Returns:
         The info as it was written.
@@ -59,7 +60,7 @@ def save(
         save_file(state, path, metadata={"format": "pt"})
         found = digest(path)
         if own_results_only and found != info.sha256:
-            info = dataclasses.replace(info, evaluation={})
+            info = dataclasses.replace(info, evaluation={}, familiarity={})
         info = dataclasses.replace(info, file=WEIGHTS_FILE, size=path.stat().st_size, sha256=found)
 
     try:

@@ -80,7 +80,7 @@ def test_save_and_load_in_the_hubs_way(ghn: GHN, tmp_path: Path) -> None:
 
 
 def test_results_stay_with_the_weights_that_they_are_of(ghn: GHN, tmp_path: Path) -> None:
-    save(ghn, tmp_path / "a", CheckpointInfo(name="a", license="mit", evaluation={"top1": 0.5}))
+    save(ghn, tmp_path / "a", CheckpointInfo(name="a", license="mit", evaluation={"top1": 0.5}, familiarity={"n": 1}))
     same = GHN.from_pretrained(tmp_path / "a")
     same.save_pretrained(tmp_path / "b")
     assert (tmp_path / "b" / "config.json").read_text() == (tmp_path / "a" / "config.json").read_text()
@@ -88,7 +88,7 @@ def test_results_stay_with_the_weights_that_they_are_of(ghn: GHN, tmp_path: Path
         same.norm.bias += 1
     same.save_pretrained(tmp_path / "b")
     changed = read_info(tmp_path / "b" / "config.json")
-    assert (changed.name, changed.license, changed.evaluation) == ("a", "mit", {})
+    assert (changed.name, changed.license, changed.evaluation, changed.familiarity) == ("a", "mit", {}, {})
     assert "top1" not in (tmp_path / "b" / "README.md").read_text()
 
 
