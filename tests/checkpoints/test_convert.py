@@ -10,6 +10,7 @@ from pathlib import Path
 import joblib
 import pytest
 import torch
+from huggingface_hub import ModelCard
 from safetensors import safe_open
 
 from ghn_init.checkpoints import CheckpointInfo, convert, load, read_info, read_published, save
@@ -160,7 +161,7 @@ def test_conversion_to_a_folder(tmp_path: Path) -> None:
         assert set(file.keys()) == set(GHN(CONFIGS[GHN3]).state_dict())
         assert file.metadata() == {"format": "pt"}
     card = (folder / "README.md").read_text()
-    assert card.startswith('---\nlicense: "mit"\n')
+    assert ModelCard(card).data.license == "mit"
     assert "steps: 3" in card
     modes = {path.stat().st_mode & 0o777 for path in folder.iterdir()}
     assert modes == {(tmp_path / "new").stat().st_mode & 0o666}
