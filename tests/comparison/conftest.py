@@ -1,17 +1,12 @@
 import pytest
-import torch
 from comparison_parts import QUICK, Tiny
 
 from ghn_init.comparison import compare
 
 
 @pytest.fixture(autouse=True, scope="session")
-def one_thread():
+def as_in_processes(one_thread):
     """As in the processes that a comparison starts, so that sums are the same to the last bit."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -12,12 +12,8 @@ from ghn_init.images import Images
 
 
 @pytest.fixture(autouse=True, scope="session")
-def one_thread():
+def as_in_processes(one_thread):
     """As in the processes that a ranking starts, so that sums are the same to the last bit."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,11 @@
 """Names and patterns of networks to rank, against what timm and torchvision list."""
 
-import dataclasses
-
 import pytest
 import timm
 import torchvision
 
 from ghn_init import ModelNotFoundError
+from ghn_init.evaluation import NamedNetwork
 from ghn_init.ranking import RankingError, select
 
 
@@ -49,18 +48,10 @@ def test_what_is_no_network_is_refused(models, error, words):
 
 def test_two_different_networks_of_one_name_are_refused():
     with pytest.raises(RankingError, match="two networks have the name 'a'"):
-        select([_Own("a", 1), _Own("a", 2)])
+        select([_Renamed("resnet18"), _Renamed("resnet34")])
 
 
-@dataclasses.dataclass(frozen=True)
-class _Own:
-    name: str
-    number: int
-    column: str = "own"
-    place: int = 0
-
-    def skeleton(self, num_classes, image_size):
-        raise NotImplementedError
-
-    def build(self, num_classes, image_size):
-        raise NotImplementedError
+class _Renamed(NamedNetwork):
+    @property
+    def name(self):
+        return "a"
