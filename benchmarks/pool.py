@@ -8,7 +8,6 @@ a CPU core can train). All are trained alike, on images of 16 x 16; a stopped ru
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import time
 from pathlib import Path
@@ -16,17 +15,17 @@ from typing import Annotated
 
 import torch
 import typer
+from pool_networks import PoolNetwork, append_row
 from rich.progress import track
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from ghn_init.comparison import CompareConfig
 from ghn_init.comparison.training import train
-from ghn_init.deepnets import Architecture, sample
 from ghn_init.evaluation import score
 from ghn_init.images import AUGMENTS, ImageSet, draw_batch, load_images
+from ghn_init.ranking import flops
 
-WIDTH, IMAGE_SIZE, CLASSES = 16, 16, 10
+IMAGE_SIZE, CLASSES = 16, 10
 MOST_NODES, MOST_MULTIPLY_ADDS = 150, 5_000_000
 LEARNING_RATE = 3e-3
 RECIPE = CompareConfig(optimiser="adamw", batch_size=32, augment="shift", warmup=0.05, image_size=IMAGE_SIZE)
@@ -34,20 +33,6 @@ RECIPE = CompareConfig(optimiser="adamw", batch_size=32, augment="shift", warmup
 TIMED = 10
 #: Test images for the accuracy at the end.
 LAST_IMAGES = 5000
-
-
-def pool_architecture(index: int) -> Architecture:
-    """Architecture `index` of the split, narrow."""
-    return dataclasses.replace(sample("search", index), width=WIDTH)
-
-
-def multiply_adds(network: nn.Module) -> int:
-    """Of one image."""
-    network.eval()
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(torch.zeros(1, 3, IMAGE_SIZE, IMAGE_SIZE))
-    network.train()
-    return int(counter.get_total_flops()) // 2
 
 
 def step_seconds(network: nn.Module) -> float:
@@ -97,21 +82,21 @@ def main(
     index = done[-1]["index"] + 1 if done else 0
     for _ in track(range(len(done), networks)):
         while True:
-            architecture = pool_architecture(index)
-            torch.manual_seed(index)
-            network = architecture.build(num_classes=CLASSES, image_size=IMAGE_SIZE).train()
-            cost = multiply_adds(network)
-            if len(architecture.graph(CLASSES, IMAGE_SIZE)) <= MOST_NODES and cost <= MOST_MULTIPLY_ADDS:
+            subject = PoolNetwork("search", index)
+            skeleton = subject.skeleton(CLASSES, IMAGE_SIZE)
+            cost = flops(skeleton.network, torch.empty(1, 3, IMAGE_SIZE, IMAGE_SIZE))
+            if len(skeleton.graph) <= MOST_NODES and cost <= MOST_MULTIPLY_ADDS:
                 break
             index += 1
-        network = network.to(memory_format=torch.channels_last)
+        torch.manual_seed(index)
+        network = subject.build(CLASSES, IMAGE_SIZE).train().to(memory_format=torch.channels_last)
         seconds = step_seconds(network)
         curve = trained(index, network, train_images, test_images, steps)
         row = {
-            "name": f"search/{index}",
-            "split": "search",
+            "name": subject.name,
+            "split": subject.split,
             "index": index,
-            "width": WIDTH,
+            "width": subject.width,
             "image_size": IMAGE_SIZE,
             "parameters": sum(parameter.numel() for parameter in network.parameters()),
             "flops": cost,
@@ -120,8 +105,7 @@ def main(
             "top1": curve[-1][1],
             "step_seconds": round(seconds, 5),
         }
-        with out.open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        append_row(out, row)
         index += 1
 
 

@@ -9,44 +9,26 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
-
 from ghn_init.deepnets import Architecture, sample
-from ghn_init.evaluation.subjects import Skeleton
+from ghn_init.evaluation import SplitNetwork
 
 #: Where the results of `pool.py` are, and where those of these benchmarks go.
 FOLDER = Path(__file__).parent / "ranking"
 
 
+#: The networks' width, narrower than the split's.
+WIDTH = 16
+
+
 @dataclasses.dataclass(frozen=True)
-class PoolNetwork:
-    """A network of the pool, as a `ghn_init.evaluation.Subject`."""
+class PoolNetwork(SplitNetwork):
+    """Architecture `index` of a split, narrow."""
 
-    split: str
-    index: int
-    width: int
-    place: int = 0
-
-    @property
-    def name(self) -> str:
-        return f"{self.split}/{self.index}"
-
-    @property
-    def column(self) -> str:
-        return self.split
+    width: int = WIDTH
 
     @functools.cached_property
-    def architecture(self) -> Architecture:
+    def _architecture(self) -> Architecture:
         return dataclasses.replace(sample(self.split, self.index), width=self.width)
-
-    def skeleton(self, num_classes: int, image_size: int) -> Skeleton:
-        with torch.device("meta"):
-            network = self.build(num_classes, image_size)
-        return Skeleton(network, self.architecture.graph(num_classes, image_size))
-
-    def build(self, num_classes: int, image_size: int) -> nn.Module:
-        return self.architecture.build(num_classes, image_size)
 
 
 def of_row(row: dict[str, Any]) -> PoolNetwork:
