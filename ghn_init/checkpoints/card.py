@@ -72,8 +72,10 @@ def _measured(evaluation: Mapping[str, Any]) -> Iterator[EvalResult]:
 
     for key, found in evaluation.items():
         data, _, networks = key.rpartition(": ")
-        data = data or evaluation.get("data", "")
-        value = (found.get("top1", found.get("mean")) if isinstance(found, Mapping) else None) if data else None
+        data = data or evaluation.get("data")
+        if not (isinstance(data, str) and isinstance(found, Mapping)):
+            continue
+        value = found.get("top1", found.get("mean"))
         if isinstance(value, (int, float)):
             mean = f", mean of {found['networks']} networks" if "networks" in found else ""
             yield EvalResult(

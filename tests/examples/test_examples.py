@@ -9,8 +9,6 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
-pytest.importorskip("jupytext")
-pytest.importorskip("ipykernel")
 
 _SPEC = importlib.util.spec_from_file_location("examples_build", EXAMPLES / "build.py")
 build = importlib.util.module_from_spec(_SPEC)

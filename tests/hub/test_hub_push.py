@@ -13,6 +13,7 @@ from loopback import TOKEN, Fault, LoopbackHub
 from typer.testing import CliRunner
 
 from ghn_init.checkpoints import CheckpointInfo, load, read_info, save
+from ghn_init.checkpoints.card import card
 from ghn_init.checkpoints.fingerprint import fingerprint
 from ghn_init.cli import app
 from ghn_init.errors import CheckpointError
@@ -260,3 +261,11 @@ def test_the_card_does_not_say_where_images_are_on_this_machine(folder: Path, re
     done = run("push", folder, "user/mine", "--results", results)
     assert "cifar10/test.parquet: " in done.output
     assert str(private.parent) not in done.output.replace("\n", "")
+
+
+@pytest.mark.parametrize("data", [None, 3, ["cifar10"], {"name": "cifar10"}])
+def test_accuracies_on_data_without_a_name_are_in_no_model_index(data: object) -> None:
+    info = CheckpointInfo(name="a", evaluation={"data": data, "test": {"top1": 0.5}})
+    made = ModelCard(card(info))
+    assert made.data.eval_results is None
+    assert "- test: top1 0.5" in made.text
