@@ -80,6 +80,7 @@ def architectures(split: str, meta_batches: int) -> list[list[Architecture]]:
 
 def measure_ours(split: str, meta_batches: int, batch_size: int, out: Path) -> None:
     """One process's part; the first one writes each meta-batch's seconds by part."""
+    from ghn_init.allocator import keep_freed_memory
     from ghn_init.hypernet import GHN, GHNConfig
     from ghn_init.images import Images
     from ghn_init.training import meta_step as module
@@ -89,6 +90,7 @@ def measure_ours(split: str, meta_batches: int, batch_size: int, out: Path) -> N
     from ghn_init.training.meta_batches import balanced
     from ghn_init.training.optim import make_optimisers
 
+    keep_freed_memory()
     torch.manual_seed(0)
     clock, rows = Clock(), []
     ghn = GHN(GHNConfig(**SIZES)).train()  # type: ignore[arg-type]

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainin
 from rich.progress import Progress as Bar
 
 from ghn_init import comparison
+from ghn_init.allocator import keep_freed_memory
 from ghn_init.cli_fields import given, options_for, with_options
 from ghn_init.cli_options import Debug, Json, ModelKwargs
 from ghn_init.cli_support import err, errors_in_one_line, options_from, out, print_json
@@ -87,6 +88,7 @@ def compare(
     **settings: Any,
 ) -> None:
     """Which start is best for a network on these images after so many steps? Trains from each, and reports."""
+    keep_freed_memory()
     with errors_in_one_line(debug):
         by_hand: dict[str, Any] = {
             "strategies": tuple(strategy or ()),

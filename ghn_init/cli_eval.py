@@ -14,6 +14,7 @@ import torch
 import typer
 from rich.progress import Progress
 
+from ghn_init.allocator import keep_freed_memory
 from ghn_init.atomic import write_text_atomically
 from ghn_init.checkpoints import DEFAULT, load
 from ghn_init.checkpoints.fingerprint import fingerprint
@@ -141,6 +142,7 @@ def evaluate(
 ) -> None:
     """Measure networks with predicted weights: their accuracy without any training, and after some steps of it."""
     options = options_from(model_kwargs or ())
+    keep_freed_memory()
     with errors_in_one_line(debug):
         if out_ is not None and plots:
             check_matplotlib()

@@ -11,6 +11,7 @@ import typer
 from rich.progress import Progress
 
 from ghn_init import ranking
+from ghn_init.allocator import keep_freed_memory
 from ghn_init.checkpoints import DEFAULT
 from ghn_init.cli_compare import INTERRUPTED
 from ghn_init.cli_options import Checkpoint, Debug, Json, ModelKwargs, Seed
@@ -116,6 +117,7 @@ def rank(
 ) -> None:
     """Rank networks without training them, by their accuracy with predicted weights on the same images."""
     options = options_from(model_kwargs or ())
+    keep_freed_memory()
     with errors_in_one_line(debug), _stopped(out_), _bar("networks") as watch:
         found = ranking.rank(
             models,
@@ -177,6 +179,7 @@ def search(
     debug: Debug = False,
 ) -> None:
     """Search random architectures without training them: rank those within a budget, write the best with weights."""
+    keep_freed_memory()
     with errors_in_one_line(debug), _stopped(out_), _bar("architectures") as watch:
         found = ranking.search(
             n,

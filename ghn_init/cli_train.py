@@ -14,6 +14,7 @@ import typer
 from rich.progress import Progress
 from torch.multiprocessing.spawn import ProcessExitedException
 
+from ghn_init.allocator import keep_freed_memory
 from ghn_init.cli_fields import given, options_for, with_options
 from ghn_init.cli_options import Debug, Json
 from ghn_init.cli_support import counting_columns, err, errors_in_one_line, out, print_json
@@ -129,6 +130,7 @@ def _work_in_child(arguments: dict[str, Any]) -> None:
 
 def _work(arguments: dict[str, Any]) -> None:
     """What each process does."""
+    keep_freed_memory()
     # in every process: an error may be in one of them only
     with errors_in_one_line(arguments["debug"]), joined(arguments["device"]) as group, _logged(group):
         stopped = _run(arguments, group)

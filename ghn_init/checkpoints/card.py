@@ -72,16 +72,16 @@ def _measured(evaluation: Mapping[str, Any]) -> Iterator[EvalResult]:
 
     for key, found in evaluation.items():
         data, _, networks = key.rpartition(": ")
-        data = data or evaluation.get("data")
-        if not (isinstance(data, str) and isinstance(found, Mapping)):
+        named = data or evaluation.get("data")
+        if not named or not isinstance(named, str) or not isinstance(found, Mapping):
             continue
         value = found.get("top1", found.get("mean"))
         if isinstance(value, (int, float)):
             mean = f", mean of {found['networks']} networks" if "networks" in found else ""
             yield EvalResult(
                 task_type="image-classification",
-                dataset_type=data,
-                dataset_name=data,
+                dataset_type=named,
+                dataset_name=named,
                 metric_type="accuracy",
                 metric_name=f"top-1 accuracy without training, {networks}{mean}",
                 metric_value=value,

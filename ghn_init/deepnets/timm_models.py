@@ -14,6 +14,7 @@ from ghn_init.deepnets.statistics import use_batch_statistics
 from ghn_init.deepnets.timm_families import FAMILIES
 from ghn_init.graph import trace
 from ghn_init.graph.arch import ArchGraph
+from ghn_init.graph.valueless import Valueless
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +78,7 @@ class TimmArchitecture:
 
     def graph(self, num_classes: int = 10, image_size: int = 32) -> ArchGraph:
         """The graph of what `build` returns, traced on the meta device."""
-        with torch.device("meta"):
+        with torch.device("meta"), Valueless():
             model = self.build(num_classes, image_size)
         return trace(model, example_inputs=torch.empty(2, 3, image_size, image_size, device="meta"))
 

@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 import torch
 import torch.multiprocessing
 
+from ghn_init.allocator import keep_freed_memory
 from ghn_init.evaluation.errors import EvaluationError
 
 Context = TypeVar("Context")
@@ -87,6 +88,7 @@ class _Worker(Generic[Context, Item, Result]):
     @classmethod
     def start(cls, work: Callable[[Context, Item], Result], context: Context, lifeline: Any) -> None:
         torch.set_num_threads(1)
+        keep_freed_memory()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends Ctrl-C to all; the first process decides
         threading.Thread(target=_end_with_parent, args=(lifeline,), daemon=True).start()
         cls.work, cls.context = staticmethod(work), context

@@ -1,57 +1,72 @@
-"""Convolutions whose backward step PyTorch is slow at on CPU."""
+"""Convolutions that PyTorch is slow at on CPU, done in other ways with the same results."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from ghn_init.training import depthwise
 
-class _DilatedDepthwise(torch.autograd.Function):
-    """A depthwise convolution with dilation that keeps the images' size.
-
-    The gradient by its input is such a convolution too, of the kernel turned around; oneDNN's own backward step for
-    dilated kernels takes ten times as long.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, dilation: tuple[int, int]) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        ctx.dilation = dilation
-        return _same(x, weight, dilation)
-
-    @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        (gradient,) = grad_outputs
-        x, weight = ctx.saved_tensors
-        by_x = by_weight = None
-        if ctx.needs_input_grad[0]:
-            by_x = _same(gradient, weight.flip(2, 3), ctx.dilation)
-        if ctx.needs_input_grad[1]:
-            padding = _same_padding(weight, ctx.dilation)
-            size, wanted = (0, 0), (False, True, False)
-            _, by_weight, _ = torch.ops.aten.convolution_backward(
-                gradient, x, weight, None, (1, 1), padding, ctx.dilation, False, size, len(weight), wanted
-            )
-        return by_x, by_weight, None
+_ONE = (1, 1)
 
 
-def _same(x: Tensor, weight: Tensor, dilation: tuple[int, int]) -> Tensor:
-    return F.conv2d(x, weight, None, 1, _same_padding(weight, dilation), dilation, len(weight))
+@dataclasses.dataclass(frozen=True)
+class Convolution:
+    """The arguments of `torch.nn.functional.conv2d`, (height, width) each; a padding may be named."""
+
+    x: Tensor
+    weight: Tensor
+    stride: tuple[int, int]
+    padding: Any
+    dilation: tuple[int, int]
+    groups: int
+
+    @property
+    def keeps_size(self) -> bool:
+        """Whether images stay as large as they are, by as many zeros on each side."""
+        odd = self.weight.shape[2] % 2 == self.weight.shape[3] % 2 == 1
+        kept = depthwise.same_padding(self.weight, self.dilation)
+        return odd and self.stride == _ONE and self.padding in ("same", kept)
+
+    @property
+    def depthwise(self) -> bool:
+        """Whether each channel has a kernel of its own, and one output."""
+        return 1 < self.groups == self.weight.shape[0] == self.x.shape[1]
 
 
-def _same_padding(weight: Tensor, dilation: tuple[int, int]) -> tuple[int, int]:
-    return dilation[0] * (weight.shape[2] // 2), dilation[1] * (weight.shape[3] // 2)
+def _as_product(conv: Convolution) -> Tensor | None:
+    """A 1x1 convolution of channels-last images, as a product of matrices."""
+    plain = conv.weight.shape[2:] == _ONE and conv.keeps_size and conv.groups == 1
+    if not plain or not conv.x.is_contiguous(memory_format=torch.channels_last):
+        return None
+    return F.linear(conv.x.permute(0, 2, 3, 1), conv.weight.flatten(1)).permute(0, 3, 1, 2)
+
+
+def _pixel_depthwise(conv: Convolution) -> Tensor | None:
+    if not conv.depthwise or not conv.keeps_size or conv.x.shape[2:] != _ONE:
+        return None
+    return depthwise.of_one_pixel(conv.x, conv.weight)
+
+
+def _dilated_depthwise(conv: Convolution) -> Tensor | None:
+    if not conv.depthwise or not conv.keeps_size or conv.dilation == _ONE:
+        return None
+    result: Tensor = depthwise.Dilated.apply(conv.x, conv.weight, conv.dilation)
+    return result
+
+
+#: The first that fits is taken.
+_WAYS: tuple[Callable[[Convolution], Tensor | None], ...] = (_as_product, _pixel_depthwise, _dilated_depthwise)
 
 
 class FastConvolutions(TorchFunctionMode):
-    """A context in which dilated depthwise convolutions have a faster backward step; the results are the same.
+    """A context in which some convolutions are done in faster ways; the results are the same.
 
     For float32 on CPU, without autocast.
     """
@@ -77,20 +92,14 @@ def _conv2d(
     dilation: Any = 1,
     groups: int = 1,
 ) -> Tensor:
-    steps, gaps = _pair(stride), _pair(dilation)
-    if (
-        gaps != (1, 1)
-        and steps == (1, 1)
-        and bias is None
-        and groups == weight.shape[0] == input.shape[1]
-        and weight.shape[2] % 2 == weight.shape[3] % 2 == 1
-        and _pair(padding) == _same_padding(weight, gaps)
-    ):
-        result: Tensor = _DilatedDepthwise.apply(input, weight, gaps)
-        return result
+    if input.dim() == 4:
+        conv = Convolution(input, weight, _pair(stride), _pair(padding), _pair(dilation), groups)
+        for way in _WAYS:
+            found = way(conv)
+            if found is not None:
+                return found if bias is None else found + bias[:, None, None]
     return F.conv2d(input, weight, bias, stride, padding, dilation, groups)
 
 
-def _pair(value: Any) -> tuple[Any, Any]:
-    first, last = (value, value) if isinstance(value, (int, str)) else (value[0], value[-1])
-    return first, last
+def _pair(value: Any) -> Any:
+    return (value, value) if isinstance(value, int) else value if isinstance(value, str) else (value[0], value[-1])

@@ -5,24 +5,28 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from ghn_init.training.convolutions import FastConvolutions, _DilatedDepthwise
+from ghn_init.training.convolutions import FastConvolutions
+from ghn_init.training.depthwise import Dilated
 
 pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=120)
 @given(
     groups=st.sampled_from([1, 2, 4]),
-    kernel=st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    size=st.sampled_from([(9, 7), (1, 1), (1, 3)]),
+    kernel=st.one_of(st.just((1, 1)), st.tuples(st.integers(1, 5), st.integers(1, 5))),
     stride=st.sampled_from([1, 2, (1, 2)]),
     dilation=st.one_of(st.integers(1, 3), pairs),
     same=st.booleans(),
     bias=st.booleans(),
+    layout=st.sampled_from([torch.contiguous_format, torch.channels_last]),
 )
-def test_any_convolution_has_its_own_gradients(groups, kernel, stride, dilation, same, bias):
+def test_any_convolution_has_its_own_gradients(groups, size, kernel, stride, dilation, same, bias, layout):
     gaps = dilation if isinstance(dilation, tuple) else (dilation, dilation)
-    padding = tuple(gap * (side // 2) for gap, side in zip(gaps, kernel, strict=True)) if same else (4, 6)
-    values = [torch.randn(2, 4, 9, 7), torch.randn(4, 4 // groups, *kernel), torch.randn(4)]
+    padding = tuple(gap * (side // 2) for gap, side in zip(gaps, kernel, strict=True)) if same else (12, 12)
+    images = torch.randn(2, 4, *size).contiguous(memory_format=layout)
+    values = [images, torch.randn(4, 4 // groups, *kernel), torch.randn(4)]
     values = [value.double().requires_grad_() for value in values[: 2 + bias]]
     options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     expected = F.conv2d(*values, **options)
@@ -40,15 +44,15 @@ def test_only_the_gradients_that_are_asked_for(needed):
     x, weight = (
         t.requires_grad_(n) for t, n in zip((torch.randn(2, 3, 6, 6), torch.randn(3, 1, 3, 3)), needed, strict=True)
     )
-    output = _DilatedDepthwise.apply(x, weight, (2, 2))
+    output = Dilated.apply(x, weight, (2, 2))
     output.sum().backward()
     assert (x.grad is not None, weight.grad is not None) == needed
 
 
 def test_dilated_depthwise_layers_are_replaced(monkeypatch):
     calls = []
-    apply = _DilatedDepthwise.apply
-    monkeypatch.setattr(_DilatedDepthwise, "apply", lambda *args: calls.append(args[2]) or apply(*args))
+    apply = Dilated.apply
+    monkeypatch.setattr(Dilated, "apply", lambda *args: calls.append(args[2]) or apply(*args))
     x = torch.randn(2, 8, 9, 9)
     layers = [
         nn.Conv2d(8, 8, 3, padding=2, dilation=2, groups=8, bias=False),
@@ -60,4 +64,4 @@ def test_dilated_depthwise_layers_are_replaced(monkeypatch):
     with FastConvolutions():
         for layer in layers:
             layer(x)
-    assert calls == [(2, 2)]
+    assert calls == [(2, 2), (2, 2)]
