@@ -107,7 +107,7 @@ def measure_ours(split: str, meta_batches: int, batch_size: int, out: Path) -> N
             rows = []
             for index, chosen in enumerate(work):
                 started = time.perf_counter()
-                mine = balanced([one.cost(SIDE) for one in chosen], group.world)[group.rank]
+                mine = balanced([one.load(SIDE) for one in chosen], group.world)[group.rank]
                 share = [(place, make_entry(chosen[place], SIDE)) for place in mine]
                 built = time.perf_counter() - started
                 group.wait()

@@ -60,6 +60,10 @@ class Classic:
         """Approximate multiply-adds of a forward pass of one image."""
         return plan(self, image_size=image_size).cost
 
+    def load(self, image_size: int = 32) -> float:
+        """Approximate time of a training step on CPU for one image of a batch of 32, in plain multiply-adds."""
+        return plan(self, image_size=image_size).load
+
     def to_dict(self) -> dict[str, Any]:
         """The architecture as JSON types; `ghn_init.deepnets.from_dict` reads it back."""
         return {"kind": self.kind, "block": self.block, "depths": list(self.depths), "width": self.width}

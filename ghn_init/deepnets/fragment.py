@@ -9,9 +9,10 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
+import itertools
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ghn_init.graph import ArchGraph
 from ghn_init.graph.arch import Node
@@ -20,8 +21,17 @@ from ghn_init.graph.arch import Node
 FED = -1
 
 
+#: Time on CPU as for so many multiply-adds of a plain convolution, at one image of a batch of 32; a fit to training
+#: steps of DeepNets (`benchmarks/loads.py`): of each multiply-add of a norm or a depthwise convolution, which wait for
+#: memory, and of the starting of one convolution with what follows it.
+PACE = {"bn": 50.0, "ln": 50.0}
+DEPTHWISE, START = 20.0, 350_000.0
+#: Node types of convolutions and linear layers.
+CONVOLUTIONS = frozenset({"conv", "sep_conv", "dil_conv"})
+
+
 class Extent(enum.IntEnum):
-    """At how many places the work of a part is done: the powers of the sides are in `Fragment.cost`."""
+    """At how many places the work of a part is done: the powers of the sides are in `_at`."""
 
     ONE = 0
     INPUT = 1
@@ -58,6 +68,21 @@ class Part:
     work: float = 0.0
 
     @property
+    def load(self) -> float:
+        """Time at each place, as for so many multiply-adds of a plain convolution."""
+        return PACE.get(self.type, 1.0) * (DEPTHWISE if self.is_depthwise else 1.0) * self.work
+
+    @property
+    def is_convolution(self) -> bool:
+        """Whether it is a convolution or a linear layer."""
+        return self.type in CONVOLUTIONS
+
+    @property
+    def is_depthwise(self) -> bool:
+        """Whether it is a convolution of each channel by itself."""
+        return self.is_convolution and self.shape is not None and self.shape[1] == 1
+
+    @property
     def size(self) -> int:
         """Number of parameters."""
         if self.param is None or self.shape is None:
@@ -78,10 +103,12 @@ class Fragment:
 
     @functools.cached_property
     def _work(self) -> tuple[float, ...]:
-        totals = [0.0] * len(Extent)
-        for part in self.parts:
-            totals[part.extent] += part.work
-        return tuple(totals)
+        return _by_extent((part.extent, part.work) for part in self.parts)
+
+    @functools.cached_property
+    def _load(self) -> tuple[float, ...]:
+        starts = ((Extent.ONE, START) for part in self.parts if part.is_convolution)
+        return _by_extent(itertools.chain(((part.extent, part.load) for part in self.parts), starts))
 
     def cost(self, side: int, side_out: int) -> float:
         """Approximate multiply-adds for one image.
@@ -90,9 +117,29 @@ class Fragment:
             side: height and width of the input.
             side_out: height and width of the output.
         """
-        once, at_input, at_output, pairs = self._work
-        places = side * side
-        return once + at_input * places + at_output * side_out * side_out + pairs * places * places
+        return _at(self._work, side, side_out)
+
+    def load(self, side: int, side_out: int) -> float:
+        """Approximate time of a training step on CPU for one image of a batch of 32, in plain multiply-adds.
+
+        Args:
+            side: height and width of the input.
+            side_out: height and width of the output.
+        """
+        return _at(self._load, side, side_out)
+
+
+def _by_extent(amounts: Iterable[tuple[Extent, float]]) -> tuple[float, ...]:
+    totals = [0.0] * len(Extent)
+    for extent, amount in amounts:
+        totals[extent] += amount
+    return tuple(totals)
+
+
+def _at(amounts: tuple[float, ...], side: int, side_out: int) -> float:
+    once, at_input, at_output, pairs = amounts
+    places = side * side
+    return once + at_input * places + at_output * side_out * side_out + pairs * places * places
 
 
 def below(path: str, name: str) -> str:

@@ -37,6 +37,10 @@ class AnyArchitecture(Protocol):
         """Approximate multiply-adds of a forward pass of one image."""
         ...
 
+    def load(self, image_size: int = 32) -> float:
+        """Approximate time of a training step on CPU for one image of a batch of 32, in plain multiply-adds."""
+        ...
+
     def to_dict(self) -> dict[str, Any]:
         """The architecture as JSON types, with its "kind"; `from_dict` reads it back."""
         ...

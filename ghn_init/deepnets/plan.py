@@ -78,6 +78,11 @@ class Plan:
         """Approximate multiply-adds for one image."""
         return sum(s.fragment.cost(s.side, s.side_out) for s in self.steps if s.fragment is not None)
 
+    @property
+    def load(self) -> float:
+        """Approximate time of a training step on CPU for one image of a batch of 32, in plain multiply-adds."""
+        return sum(s.fragment.load(s.side, s.side_out) for s in self.steps if s.fragment is not None)
+
     def graph(self) -> ArchGraph:
         """The graph of the network, the one that `ghn_init.graph.trace` finds."""
         sketch = Sketch()

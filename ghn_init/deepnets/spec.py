@@ -167,6 +167,12 @@ class Architecture:
 
         return plan(self, image_size=image_size).cost
 
+    def load(self, image_size: int = 32) -> float:
+        """Approximate time of a training step on CPU for one image of a batch of 32, in plain multiply-adds."""
+        from ghn_init.deepnets.cells import plan
+
+        return plan(self, image_size=image_size).load
+
     def to_dict(self) -> dict[str, Any]:
         """The architecture as JSON types; `ghn_init.deepnets.from_dict` reads it back."""
         return {"kind": self.kind, **json.loads(json.dumps(dataclasses.asdict(self)))}

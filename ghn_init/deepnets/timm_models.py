@@ -16,6 +16,10 @@ from ghn_init.graph import trace
 from ghn_init.graph.arch import ArchGraph
 from ghn_init.graph.valueless import Valueless
 
+#: Time on CPU as for so many multiply-adds of a plain convolution: of each multiply-add, and of the starting of all
+#: operations; a fit to training steps (`benchmarks/loads.py`).
+PACE, START = 2.5, 17_500_000.0
+
 
 @dataclasses.dataclass(frozen=True)
 class TimmArchitecture:
@@ -87,6 +91,10 @@ class TimmArchitecture:
         work, width_power, depth_power = FAMILIES[self.family].work
         scale: float = work * self.width**width_power * sum(self.depths) ** depth_power
         return scale * (image_size / 32) ** 2
+
+    def load(self, image_size: int = 32) -> float:
+        """Approximate time of a training step on CPU for one image of a batch of 32, in plain multiply-adds."""
+        return PACE * self.cost(image_size) + START
 
     def to_dict(self) -> dict[str, Any]:
         """The architecture as JSON types; `ghn_init.deepnets.from_dict` reads it back."""

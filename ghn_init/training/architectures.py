@@ -40,6 +40,11 @@ class Drawn:
         """Approximate multiply-adds of a forward pass of one image."""
         return self.architecture.cost(self.image_size)
 
+    @property
+    def load(self) -> float:
+        """Approximate time of a training step on CPU, in multiply-adds of plain convolutions."""
+        return self.architecture.load(self.image_size)
+
 
 class ArchitectureStream:
     """An endless, reproducible stream of training architectures.

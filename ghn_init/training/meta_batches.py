@@ -1,4 +1,4 @@
-"""The architectures of each step, shared out over the processes by cost."""
+"""The architectures of each step, shared out over the processes by load."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ghn_init.training.entries import Entries, Entry
 Share = list[tuple[int, Entry]]
 
 
-def balanced(costs: Sequence[float], parts: int) -> list[list[int]]:
-    """Indices of `costs` in `parts` lists of similar sums: the largest first, each to where the sum is least."""
+def balanced(loads: Sequence[float], parts: int) -> list[list[int]]:
+    """Indices of `loads` in `parts` lists of similar sums: the largest first, each to where the sum is least."""
     shares: list[list[int]] = [[] for _ in range(parts)]
-    loads = [0.0] * parts
-    for index in sorted(range(len(costs)), key=lambda index: -costs[index]):
-        least = loads.index(min(loads))
-        loads[least] += costs[index]
+    sums = [0.0] * parts
+    for index in sorted(range(len(loads)), key=lambda index: -loads[index]):
+        least = sums.index(min(sums))
+        sums[least] += loads[index]
         shares[least].append(index)
     return [sorted(share) for share in shares]
 
@@ -50,7 +50,7 @@ class MetaBatches(Dataset[Share]):
 
     def __getitem__(self, step: int) -> Share:
         drawn = [self.architectures.draw(step, place) for place in range(self.meta_batch)]
-        mine = balanced([one.cost for one in drawn], self.world)[self.rank]
+        mine = balanced([one.load for one in drawn], self.world)[self.rank]
         return [(place, self.entries[drawn[place]]) for place in mine]
 
     def from_step(self, first: int, workers: int = 0) -> Iterator[Share]:

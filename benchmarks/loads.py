@@ -1,0 +1,93 @@
+"""How well the load of an architecture, which meta-batches are shared out by, foretells the time of a training step.
+
+    python benchmarks/loads.py                        # prints the table of benchmarks/trainer_speed.md
+
+For some of DeepNets and of timm's families: seconds that one core takes for a step of each network on 32 images (after
+a first one), and the share of two processes' time in which one waits for the other where meta-batches are shared out by
+multiply-adds, by loads, and by the seconds themselves. Seconds are the processor's own, so that other work on the
+machine disturbs them little.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+import torch
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from ghn_init.allocator import keep_freed_memory
+from ghn_init.deepnets import AnyArchitecture, sample, timm_architecture
+from ghn_init.hypernet import GHN, GHNConfig
+from ghn_init.training.entries import make_entry
+from ghn_init.training.meta_batches import balanced
+from ghn_init.training.network_step import network_step
+
+IMAGES, CLASSES = 32, 10
+NETWORKS, META_BATCH = 48, 12
+
+#: What is measured: images' side, and the architecture of an index.
+WORK: dict[str, tuple[int, Callable[[int], AnyArchitecture]]] = {
+    "test split": (32, lambda index: sample("test", index)),
+    "train split": (32, lambda index: sample("train", index)),
+    "train split, width 16, 16 x 16 images": (16, lambda index: sample("train", index).with_width(16)),
+    "timm, 32 x 32 images": (32, timm_architecture),
+}
+
+
+def seconds(architecture: AnyArchitecture, side: int, ghn: GHN) -> float:
+    """Of a step of the network."""
+    entry = make_entry(architecture, side, config=ghn.config)
+    with torch.no_grad():
+        predicted = ghn(entry.graph)
+    images, labels = torch.randn(IMAGES, 3, side, side), torch.randint(CLASSES, (IMAGES,))
+    started = 0.0
+    for _ in range(2):
+        started = time.process_time()
+        network_step(entry, predicted, images, labels, clip=1.0)
+    return time.process_time() - started
+
+
+def waiting(found: Sequence[float], by: Sequence[float]) -> float:
+    """Share of two processes' time in which one waits, over all meta-batches."""
+    spent = 0.0
+    for first in range(0, len(found), META_BATCH):
+        shares = balanced(by[first : first + META_BATCH], 2)
+        spent += 2 * max(sum(found[first + place] for place in share) for share in shares)
+    return 1 - sum(found) / spent
+
+
+def error(found: Sequence[float], by: Sequence[float]) -> float:
+    """Median relative error where the seconds are taken as proportional to `by`."""
+    ratios = [value / one for value, one in zip(found, by, strict=True)]
+    pace = statistics.median(ratios)
+    return statistics.median(abs(pace / ratio - 1) for ratio in ratios)
+
+
+def rows() -> Iterable[list[str]]:
+    ghn = GHN(GHNConfig(hid=32, layers=1, max_shape=(64, 64, 11, 11), num_classes=CLASSES)).eval()
+    for name, (side, make) in WORK.items():
+        architectures = [make(index) for index in range(NETWORKS)]
+        found = [seconds(one, side, ghn) for one in architectures]
+        loads, costs = [one.load(side) for one in architectures], [one.cost(side) for one in architectures]
+        yield [name, f"{statistics.median(found):.2f}", *(f"{error(found, by):.0%}" for by in (costs, loads))] + [
+            f"{waiting(found, by):.0%}" for by in (costs, loads, found)
+        ]
+
+
+def main() -> None:
+    keep_freed_memory()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    columns = ["networks", "seconds", "error by cost", "by load", "waiting by cost", "by load ", "by seconds"]
+    table = Table(*columns, box=box.MARKDOWN)
+    for row in rows():
+        table.add_row(*row)
+    Console(width=140).print(table)
+
+
+if __name__ == "__main__":
+    main()
