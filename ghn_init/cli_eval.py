@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import torch
 import typer
 from rich.progress import Progress
 
@@ -161,7 +160,7 @@ def evaluate(
         setup = Setup(
             load(ghn, device=device),
             test,
-            image_size=_side(test),
+            image_size=test.side,
             images_each=images,
             batch_size=batch_size,
             seed=seed,
@@ -204,14 +203,6 @@ def _refuse_test_images(source: str, split: str, test: str, test_split: str | No
     same_file = Path(source).is_file() and Path(test).is_file() and Path(source).samefile(test)
     if same_file or (source == test and split == test_split):
         raise EvaluationError(f"{source} holds the test images; give images to train on with --train-data")
-
-
-def _side(images: ImageSet) -> int:
-    pixels, _ = images.take(torch.tensor([0]))
-    height, width = pixels.shape[2:]
-    if height != width:
-        raise EvaluationError(f"the images are of {width} x {height} pixels; choose a side with --image-size")
-    return int(height)
 
 
 def _first_of_each(subjects: list[Subject], count: int) -> list[Subject]:

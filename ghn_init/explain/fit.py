@@ -12,6 +12,7 @@ import torch
 from ghn_init.explain.described import Familiar, graph_and_words, parameters_in
 from ghn_init.explain.shapes import known_shape
 from ghn_init.explain.statistics import QUANTILES, Array, Composition, Exemplar, Statistics, TypeStatistics, shares
+from ghn_init.explain.stored import to_dict
 from ghn_init.graph import ArchGraph, restricted
 from ghn_init.hypernet import GHN
 from ghn_init.images.optional import needed
@@ -65,7 +66,7 @@ def fit_familiarity(
     found = list(_seen(ghn, architectures))
     if len(found) < FEWEST:
         raise ValueError(f"{len(found)} architectures say too little of a distribution: give at least {FEWEST}")
-    return statistics_of(ghn, found, source, exemplars).to_dict()
+    return to_dict(statistics_of(ghn, found, source, exemplars))
 
 
 def statistics_of(ghn: GHN, found: Sequence[_Seen], source: str, exemplars: int) -> Statistics:

@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from ghn_init.explain.statistics import Array, Statistics
+from ghn_init.explain.stored import from_dict
 from ghn_init.graph import ArchGraph
 from ghn_init.hypernet import GHN
 
@@ -61,7 +62,7 @@ def statistics_of(ghn: GHN) -> Statistics | None:
         return None
     known = _READ.get(ghn)
     if known is None or known[0] is not data:
-        known = data, Statistics.from_dict(data, ghn.config.hid, ghn.info.name if ghn.info else "")
+        known = data, from_dict(data, ghn.config.hid, ghn.info.name if ghn.info else "")
         _READ[ghn] = known
     return known[1]
 

@@ -48,6 +48,18 @@ class ImageSet(abc.ABC):
         """Where batches come out."""
 
     @property
+    def side(self) -> int:
+        """Height and width of the images, in pixels.
+
+        Raises:
+            DataError: these differ.
+        """
+        height, width = self.take(torch.tensor([0]))[0].shape[2:]
+        if height != width:
+            raise DataError(f"the images are of {width} x {height} pixels: choose a side, image_size or --image-size")
+        return int(height)
+
+    @property
     @abc.abstractmethod
     def skipped(self) -> int:
         """Bad images that were left out so far."""

@@ -199,7 +199,7 @@ def _prepare(
         name = DEFAULT if ghn is None else str(ghn)
         loaded = load(name, device=device)
         chosen = as_trained(chosen, name) if by == "ghn" else chosen
-    setup = Setup(loaded, chosen, image_size=image_size or _side(chosen), batch_size=batch_size, seed=seed)
+    setup = Setup(loaded, chosen, image_size=image_size or chosen.side, batch_size=batch_size, seed=seed)
     if by == "ghn":
         check_images(setup)
     return Job(setup, by, budget), (name, "images in memory" if isinstance(data, ImageSet) else str(data))
@@ -212,14 +212,6 @@ def _check_sendable(split: str | Generator) -> None:
         raise RankingError(
             f"{split!r} cannot be sent to other processes ({error}): define it in a module, or use one process"
         ) from error
-
-
-def _side(images: ImageSet) -> int:
-    pixels, _ = images.take(torch.tensor([0]))
-    height, width = pixels.shape[2:]
-    if height != width:
-        raise RankingError(f"the images are of {width} x {height} pixels; choose a side with image_size")
-    return int(height)
 
 
 def _drawn(split: str | Generator, first: int) -> Iterator[Subject]:

@@ -22,7 +22,7 @@ from ghn_init.explain.fit import whitened
 from ghn_init.explain.layers import node_distances, strange_nodes
 from ghn_init.explain.nearest import nearest
 from ghn_init.explain.score import judged, percentile
-from ghn_init.explain.statistics import Statistics
+from ghn_init.explain.stored import from_dict, to_dict
 from ghn_init.graph import ArchGraph, Node
 
 GHN = small_ghn("graphormer")
@@ -38,7 +38,7 @@ def states_of(graph: ArchGraph) -> np.ndarray[Any, np.dtype[np.float64]]:
 STATES = [states_of(graph) for graph in GRAPHS]
 EMBEDDINGS = np.stack([states.mean(axis=0) for states in STATES])
 DATA = fit_familiarity(GHN, GRAPHS, source="sixty graphs", exemplars=30)
-FITTED = Statistics.from_dict(DATA, 8)
+FITTED = from_dict(DATA, 8)
 
 
 def shares_of(graph: ArchGraph) -> list[float]:
@@ -100,8 +100,8 @@ def test_distances_do_not_depend_on_the_coordinates(seed: int, scale: float) -> 
 
 
 def test_statistics_survive_a_file() -> None:
-    again = Statistics.from_dict(json.loads(json.dumps(DATA)), 8)
-    assert again.to_dict() == DATA
+    again = from_dict(json.loads(json.dumps(DATA)), 8)
+    assert to_dict(again) == DATA
     assert fit_familiarity(GHN, iter(GRAPHS), source="sixty graphs", exemplars=30) == DATA
 
 
@@ -171,6 +171,6 @@ def changed(path: tuple[str, ...], value: Any) -> dict[str, Any]:
 )
 def test_damaged_statistics_are_refused_by_name(path: tuple[str, ...], value: Any, said: str) -> None:
     with pytest.raises(CheckpointError) as caught:
-        Statistics.from_dict(changed(path, value), 8, "here/config.json")
+        from_dict(changed(path, value), 8, "here/config.json")
     assert said in str(caught.value)
     assert str(caught.value).startswith("here/config.json: 'familiarity'")

@@ -19,6 +19,13 @@ def test_wrong_tensors_are_refused():
         Images(noise(0), torch.zeros(0, dtype=torch.int64))
 
 
+def test_only_square_images_have_a_side():
+    labels = torch.zeros(2, dtype=torch.int64)
+    assert Images(torch.zeros(2, 3, 6, 6, dtype=torch.uint8), labels).side == 6
+    with pytest.raises(DataError, match="of 5 x 6 pixels"):
+        _ = Images(torch.zeros(2, 3, 6, 5, dtype=torch.uint8), labels).side
+
+
 def test_split_is_a_partition_and_repeats():
     images = Images(noise(10), torch.arange(10))
     kept, held_out = images.split(3)
