@@ -21,6 +21,7 @@ import timm
 from rich.console import Console
 from torch import nn
 
+from ghn_init.allocator import keep_freed_memory
 from ghn_init.comparison import CompareConfig, ComparisonResult, Progress, compare, load_data
 
 HERE = Path(__file__).parent
@@ -102,7 +103,7 @@ STUDIES: dict[str, Study] = {
     "digits": Study("scikit-learn's digits, which the GHN never saw", "digits", FEW, UNSEEN_STRATEGIES),
     "fashion-mnist": Study("Fashion-MNIST, which the GHN never saw", "fashion-mnist", FEW, UNSEEN_STRATEGIES),
     "cifar10-100": Study("CIFAR-10, 100 images a class", "cifar10", FEW, GHN_STRATEGIES, {"train_per_class": 100}),
-    "strategies": Study("CIFAR-10, all strategies", "cifar10", FEW[:1], ALL_STRATEGIES),
+    "strategies": Study("CIFAR-10, all strategies", "cifar10", tuple(NETWORKS), ALL_STRATEGIES),
     "blends": Study(
         "CIFAR-10, shares of random numbers",
         "cifar10",
@@ -153,6 +154,7 @@ def page(names: list[str]) -> str:
 
 def main() -> None:
     """Read the command line, run, write."""
+    keep_freed_memory()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cifar10", required=True, help="parquet folder of CIFAR-10 in the Hub's layout")
     parser.add_argument("--fashion-mnist", required=True, help="folder of Fashion-MNIST's IDX files")
