@@ -1,6 +1,6 @@
 """Write the embedded default from a training run and its evaluation.
 
-    ghn-init eval --ghn runs/default/ghn --data test.parquet --split test --n 100 --images 320 --out results/test
+    ghn-init eval --ghn runs/default/ghn --data test.parquet --split test --n 500 --images 128 --out results/test
     ghn-init eval --ghn runs/default/ghn --data test.parquet --split predefined --model torchvision:resnet18 \\
         --images 2048 --out results/known
     python benchmarks/export_default.py --run runs/default --results results/test results/known
@@ -71,10 +71,10 @@ def main() -> None:
         description="The embedded default: a small GHN-3 trained on CIFAR-10.",
         license="mit",
         training={
-            "data": {**last["data"], "source": "CIFAR-10's train set; 5,000 of the images kept for validation"},
-            "augmentation": "random shifts of up to 4 pixels and flips; none in the last leg",
+            "data": {**last["data"], "source": "CIFAR-10's train set; 5,000 of the images kept for validation, others in each leg"},
+            "augmentation": "random shifts of up to 4 pixels and flips; none in the last two legs",
             "architectures": "DeepNets-1M's rules (4 to 12 cells, width 16 to 32), plain and residual networks, and in "
-            "the last two legs timm's models at small width and depth",
+            "the last three legs timm's models at small width and depth",
             "images": "32 a network and step, 16 x 16; 32 x 32 for networks that take one size only",
             "architecture_steps": sum(part["architecture_steps"] for part in legs),
             "hardware": "2 CPU cores, shared with other work",
