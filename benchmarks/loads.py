@@ -1,6 +1,6 @@
 """How well the load of an architecture, which meta-batches are shared out by, foretells the time of a training step.
 
-    python benchmarks/loads.py                        # prints the table of benchmarks/trainer_speed.md
+    python benchmarks/loads.py                        # prints the last table of trainer_speed.md
 
 For some of DeepNets and of timm's families: seconds that one core takes for a step of each network on 32 images (after
 a first one), and the share of two processes' time in which one waits for the other where meta-batches are shared out by
