@@ -71,7 +71,10 @@ def main() -> None:
         description="The embedded default: a small GHN-3 trained on CIFAR-10.",
         license="mit",
         training={
-            "data": {**last["data"], "source": "CIFAR-10's train set; 5,000 of the images kept for validation, others in each leg"},
+            "data": {
+                **last["data"],
+                "source": "CIFAR-10's train set; 5,000 of the images kept for validation, others in each leg",
+            },
             "augmentation": "random shifts of up to 4 pixels and flips; none in the last two legs",
             "architectures": "DeepNets-1M's rules (4 to 12 cells, width 16 to 32), plain and residual networks, and in "
             "the last three legs timm's models at small width and depth",
