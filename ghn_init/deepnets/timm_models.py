@@ -14,7 +14,7 @@ from ghn_init.deepnets.statistics import use_batch_statistics
 from ghn_init.deepnets.timm_families import FAMILIES
 from ghn_init.graph import trace
 from ghn_init.graph.arch import ArchGraph
-from ghn_init.graph.valueless import Valueless
+from ghn_init.graph.skip_init import skip_init
 
 #: Time on CPU as for so many multiply-adds of a plain convolution: of each multiply-add, and of the starting of all
 #: operations; a fit to training steps (`benchmarks/loads.py`).
@@ -82,7 +82,7 @@ class TimmArchitecture:
 
     def graph(self, num_classes: int = 10, image_size: int = 32) -> ArchGraph:
         """The graph of what `build` returns, traced on the meta device."""
-        with torch.device("meta"), Valueless():
+        with torch.device("meta"), skip_init():
             model = self.build(num_classes, image_size)
         return trace(model, example_inputs=torch.empty(2, 3, image_size, image_size, device="meta"))
 

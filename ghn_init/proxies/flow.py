@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ghn_init.proxies.errors import ProxyError
-from ghn_init.proxies.running import Substitutes, leaves, logits, weights
+from ghn_init.proxies.running import leaves, logits, weights
+from ghn_init.substitution import Substitutes
 
 
 def _as_it_is(x: Tensor, *args: Any, **options: Any) -> Tensor:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Iterator, Mapping
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.overrides import TorchFunctionMode
 
 from ghn_init.keeping import attributes_kept
 from ghn_init.proxies.errors import ProxyError
-
-#: What is called in the place of an operation, with its arguments.
-Substitutes: TypeAlias = Mapping[Any, Callable[..., Any]]
+from ghn_init.substitution import Substituted, Substitutes
 
 
 def _with_statistics_of_the_batch(
@@ -34,17 +30,6 @@ def _with_statistics_of_the_batch(
 
 #: Networks at their initialisation have no running statistics that mean anything.
 BATCH_STATISTICS: Substitutes = {F.batch_norm: _with_statistics_of_the_batch}
-
-
-class _Substituted(TorchFunctionMode):
-    """Sees every call of torch in a block, whether it comes from a layer or from a network's own code."""
-
-    def __init__(self, substitutes: Substitutes) -> None:
-        super().__init__()
-        self._substitutes = substitutes
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return self._substitutes.get(func, func)(*args, **(kwargs or {}))
 
 
 @contextlib.contextmanager
@@ -95,7 +80,7 @@ def logits(module: nn.Module, parameters: Mapping[str, Tensor], images: Tensor, 
         for name, buffer in module.named_buffers()
     }
     try:
-        with _Substituted(substitutes):
+        with Substituted(substitutes):
             found = functional_call(module, {**buffers, **parameters}, (images,))
     except (RuntimeError, TypeError, ValueError) as error:
         raise ProxyError(

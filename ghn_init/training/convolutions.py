@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
 
+from ghn_init.substitution import Substituted
 from ghn_init.training import depthwise
 
 _ONE = (1, 1)
@@ -23,7 +23,7 @@ class Convolution:
     x: Tensor
     weight: Tensor
     stride: tuple[int, int]
-    padding: Any
+    padding: tuple[int, int] | str
     dilation: tuple[int, int]
     groups: int
 
@@ -65,24 +65,6 @@ def _dilated_depthwise(conv: Convolution) -> Tensor | None:
 _WAYS: tuple[Callable[[Convolution], Tensor | None], ...] = (_as_product, _pixel_depthwise, _dilated_depthwise)
 
 
-class FastConvolutions(TorchFunctionMode):
-    """A context in which some convolutions are done in faster ways; the results are the same.
-
-    For float32 on CPU, without autocast.
-    """
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Iterable[type],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """Calls `func`, or what stands in for it."""
-        kwargs = kwargs or {}
-        return _conv2d(*args, **kwargs) if func is F.conv2d else func(*args, **kwargs)
-
-
 def _conv2d(
     input: Tensor,
     weight: Tensor,
@@ -102,4 +84,14 @@ def _conv2d(
 
 
 def _pair(value: Any) -> Any:
-    return (value, value) if isinstance(value, int) else value if isinstance(value, str) else (value[0], value[-1])
+    if isinstance(value, int):
+        return value, value
+    return value if isinstance(value, str) else (value[0], value[-1])
+
+
+def fast_convolutions() -> Substituted:
+    """A context in which some convolutions are done in faster ways; the results are the same.
+
+    For float32 on CPU, without autocast.
+    """
+    return Substituted({F.conv2d: _conv2d})

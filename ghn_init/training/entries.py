@@ -11,7 +11,7 @@ from torch import nn
 
 from ghn_init.deepnets import AnyArchitecture, stream
 from ghn_init.graph.arch import ArchGraph
-from ghn_init.graph.valueless import Valueless
+from ghn_init.graph.skip_init import skip_init
 from ghn_init.graph.vocabulary import restricted
 from ghn_init.hypernet import GHNConfig
 from ghn_init.hypernet.targets import targets
@@ -66,7 +66,7 @@ def make_entry(
         name: for messages.
     """
     config = GHNConfig() if config is None else config
-    with torch.device("meta"), Valueless():
+    with torch.device("meta"), skip_init():
         skeleton = architecture.build(config.num_classes, image_size)
     graph = architecture.graph(config.num_classes, image_size)
     wanted, _ = targets(restricted(graph, config.node_types), config)

@@ -13,8 +13,6 @@ import torch
 import torch.distributed as dist
 from torch.multiprocessing.spawn import spawn
 
-from ghn_init.allocator import keep_freed_memory
-
 
 def run_processes(count: int, work: Callable[..., None], *arguments: Any) -> None:
     """Call ``work(*arguments)`` in `count` processes joined by gloo; returns when all have ended.
@@ -32,7 +30,6 @@ def run_processes(count: int, work: Callable[..., None], *arguments: Any) -> Non
 
 def _child(rank: int, count: int, meeting: str, work: Callable[..., None], arguments: tuple[Any, ...]) -> None:
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // count))
-    keep_freed_memory()
     if (loopback := _loopback()) is not None:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", loopback)
     os.environ["LOCAL_RANK"] = str(rank)

@@ -11,7 +11,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from ghn_init.hypernet.tiling import split_rows
-from ghn_init.training.convolutions import FastConvolutions
+from ghn_init.training.convolutions import fast_convolutions
 from ghn_init.training.entries import Entry
 
 #: How images and kernels lie in memory, by device: on CPU depthwise convolutions are several times faster so.
@@ -63,7 +63,7 @@ def network_step(
     """
     device = images.device.type
     leaves = {name: _laid_out(value.detach(), device).requires_grad_() for name, value in predicted.items()}
-    fast = FastConvolutions() if device == "cpu" and amp is None else contextlib.nullcontext()
+    fast = fast_convolutions() if device == "cpu" and amp is None else contextlib.nullcontext()
     with torch.autocast(device, dtype=amp, enabled=amp is not None), fast:
         logits = functional_call(entry.skeleton, leaves, (_laid_out(images, device),)).float()
     loss = F.cross_entropy(logits, labels, label_smoothing=label_smoothing)

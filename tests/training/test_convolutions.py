@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from ghn_init.training.convolutions import FastConvolutions
+from ghn_init.training.convolutions import fast_convolutions
 from ghn_init.training.depthwise import Dilated
 
 pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
@@ -30,7 +30,7 @@ def test_any_convolution_has_its_own_gradients(groups, size, kernel, stride, dil
     values = [value.double().requires_grad_() for value in values[: 2 + bias]]
     options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
     expected = F.conv2d(*values, **options)
-    with FastConvolutions():
+    with fast_convolutions():
         found = F.conv2d(*values, **options)
     torch.testing.assert_close(found, expected)
     weights = torch.randn_like(expected)
@@ -61,7 +61,7 @@ def test_dilated_depthwise_layers_are_replaced(monkeypatch):
         nn.Conv2d(8, 16, 3, padding=2, dilation=2, groups=8, bias=False),
         nn.Conv2d(8, 8, 3, padding=1, groups=8, bias=False),
     ]
-    with FastConvolutions():
+    with fast_convolutions():
         for layer in layers:
             layer(x)
     assert calls == [(2, 2), (2, 2)]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import functools
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
 from torch.nn import init
-from torch.overrides import TorchFunctionMode
+
+from ghn_init.substitution import Substituted
 
 #: What only changes a tensor's numbers, its first argument's.
 _FILLING: frozenset[Callable[..., Any]] = frozenset(
@@ -21,22 +23,15 @@ _FILLING: frozenset[Callable[..., Any]] = frozenset(
 )
 
 
-class Valueless(TorchFunctionMode):
+def _filled(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    target = args[0] if args else kwargs.get("tensor")
+    without_memory = isinstance(target, Tensor) and target.is_meta
+    return target if without_memory else function(*args, **kwargs)
+
+
+def skip_init() -> Substituted:
     """A context in which tensors on the meta device are not filled: torch takes milliseconds of Python for each.
 
     With ``torch.device("meta")`` around it, a module's constructor makes shapes and nothing else.
     """
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Iterable[type],
-        args: tuple[Any, ...] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        """Calls `func`, unless it would only fill a tensor without memory."""
-        kwargs = kwargs or {}
-        target = args[0] if args else kwargs.get("tensor")
-        if func in _FILLING and isinstance(target, Tensor) and target.is_meta:
-            return target
-        return func(*args, **kwargs)
+    return Substituted({function: functools.partial(_filled, function) for function in _FILLING})
