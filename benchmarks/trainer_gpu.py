@@ -13,7 +13,6 @@ what `nvidia-smi` says of the device's utilisation in the same time, "memory" th
 from __future__ import annotations
 
 import argparse
-import csv
 import shutil
 import signal
 import statistics
@@ -28,6 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ghn_init.rendering import as_text
+from ghn_init.training.logbook import read_log
 
 #: Architecture-steps of GHN-2 on CIFAR-10 (Knyazev et al., 2021, section 5).
 BUDGET = 1.9e6
@@ -45,13 +45,6 @@ def sample_device() -> tuple[float, float] | None:
     return float(busy), float(memory)
 
 
-def lines_of(log: Path) -> list[dict[str, str]]:
-    if not log.exists():
-        return []
-    with log.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def train(processes: int, arguments: argparse.Namespace, out: Path) -> tuple[float, list[tuple[float, float]]]:
     """Architecture-steps a second, and what the device said meanwhile."""
     command = [sys.executable, "-m", "ghn_init", "train", "--data", arguments.data, "--out", str(out)]
@@ -67,12 +60,15 @@ def train(processes: int, arguments: argparse.Namespace, out: Path) -> tuple[flo
                     said.flush()
                     sys.exit(f"training with {processes} processes ended:\n{Path(said.name).read_text()}")
                 if started is None:
-                    started = time.monotonic() if len(lines_of(log)) >= WARM_UP else None
+                    started = time.monotonic() if len(read_log(log)) >= WARM_UP else None
                 elif (found := sample_device()) is not None:
                     seen.append(found)
         finally:
             run.send_signal(signal.SIGTERM)
-    first, *_, last = lines_of(log)[WARM_UP - 1 :]
+    counted = read_log(log)[WARM_UP - 1 :]
+    if len(counted) < 2:
+        sys.exit(f"{processes} processes took longer than {arguments.seconds:g} s for {EVERY} steps: raise --seconds")
+    first, last = counted[0], counted[-1]
     taken = float(last["seconds"]) - float(first["seconds"])
     return (int(last["architecture_steps"]) - int(first["architecture_steps"])) / taken, seen
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
-import itertools
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -21,11 +20,12 @@ from ghn_init.graph.arch import Node
 FED = -1
 
 
-#: Time on CPU as for so many multiply-adds of a plain convolution, at one image of a batch of 32; a fit to training
-#: steps of DeepNets (`benchmarks/loads.py`): of each multiply-add of a norm or a depthwise convolution, which wait for
-#: memory, and of the starting of one convolution with what follows it.
-PACE = {"bn": 50.0, "ln": 50.0}
-DEPTHWISE, START = 20.0, 350_000.0
+#: Time on CPU as for so many multiply-adds of a plain convolution, at one image of a batch of 32: of each multiply-add
+#: by kind, and of the starting of one convolution with what follows it. Norms, attention and depthwise convolutions
+#: wait for memory. A fit to training steps: `benchmarks/loads.py`.
+PACE = {"plain": 1.0, "norm": 110.0, "depthwise": 16.0, "attention": 11.0, "start": 600_000.0}
+#: Kinds of work by node type, where it is not that of a plain convolution.
+_KINDS = {"bn": "norm", "ln": "norm", "msa": "attention"}
 #: Node types of convolutions and linear layers.
 CONVOLUTIONS = frozenset({"conv", "sep_conv", "dil_conv"})
 
@@ -68,9 +68,9 @@ class Part:
     work: float = 0.0
 
     @property
-    def load(self) -> float:
-        """Time at each place, as for so many multiply-adds of a plain convolution."""
-        return PACE.get(self.type, 1.0) * (DEPTHWISE if self.is_depthwise else 1.0) * self.work
+    def kind(self) -> str:
+        """What its work is, of those of `PACE`."""
+        return "depthwise" if self.is_depthwise else _KINDS.get(self.type, "plain")
 
     @property
     def is_convolution(self) -> bool:
@@ -102,13 +102,13 @@ class Fragment:
         return sum(part.size for part in self.parts)
 
     @functools.cached_property
-    def _work(self) -> tuple[float, ...]:
-        return _by_extent((part.extent, part.work) for part in self.parts)
-
-    @functools.cached_property
-    def _load(self) -> tuple[float, ...]:
-        starts = ((Extent.ONE, START) for part in self.parts if part.is_convolution)
-        return _by_extent(itertools.chain(((part.extent, part.load) for part in self.parts), starts))
+    def _work(self) -> dict[str, list[float]]:
+        """What there is to do, by kind and extent; "start" counts the convolutions."""
+        found = {kind: [0.0] * len(Extent) for kind in PACE}
+        for part in self.parts:
+            found[part.kind][part.extent] += part.work
+            found["start"][Extent.ONE] += part.is_convolution
+        return found
 
     def cost(self, side: int, side_out: int) -> float:
         """Approximate multiply-adds for one image.
@@ -117,26 +117,14 @@ class Fragment:
             side: height and width of the input.
             side_out: height and width of the output.
         """
-        return _at(self._work, side, side_out)
+        return sum(amount for kind, amount in self.amounts(side, side_out).items() if kind != "start")
 
-    def load(self, side: int, side_out: int) -> float:
-        """Approximate time of a training step on CPU for one image of a batch of 32, in plain multiply-adds.
-
-        Args:
-            side: height and width of the input.
-            side_out: height and width of the output.
-        """
-        return _at(self._load, side, side_out)
+    def amounts(self, side: int, side_out: int) -> dict[str, float]:
+        """The same by kind of work (the keys of `PACE`), and the number of convolutions as "start"."""
+        return {kind: _at(work, side, side_out) for kind, work in self._work.items()}
 
 
-def _by_extent(amounts: Iterable[tuple[Extent, float]]) -> tuple[float, ...]:
-    totals = [0.0] * len(Extent)
-    for extent, amount in amounts:
-        totals[extent] += amount
-    return tuple(totals)
-
-
-def _at(amounts: tuple[float, ...], side: int, side_out: int) -> float:
+def _at(amounts: Iterable[float], side: int, side_out: int) -> float:
     once, at_input, at_output, pairs = amounts
     places = side * side
     return once + at_input * places + at_output * side_out * side_out + pairs * places * places

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from ghn_init.deepnets.block import Block
-from ghn_init.deepnets.fragment import Fragment, Sketch
+from ghn_init.deepnets.fragment import PACE, Fragment, Sketch
 from ghn_init.graph.arch import ArchGraph
 from ghn_init.graph.contract import INPUT
 
@@ -79,9 +79,19 @@ class Plan:
         return sum(s.fragment.cost(s.side, s.side_out) for s in self.steps if s.fragment is not None)
 
     @property
+    def amounts(self) -> dict[str, float]:
+        """The same by kind of work, `ghn_init.deepnets.fragment.PACE`, and the number of convolutions as "start"."""
+        found = dict.fromkeys(PACE, 0.0)
+        for step in self.steps:
+            if step.fragment is not None:
+                for kind, amount in step.fragment.amounts(step.side, step.side_out).items():
+                    found[kind] += amount
+        return found
+
+    @property
     def load(self) -> float:
         """Approximate time of a training step on CPU for one image of a batch of 32, in plain multiply-adds."""
-        return sum(s.fragment.load(s.side, s.side_out) for s in self.steps if s.fragment is not None)
+        return sum(PACE[kind] * amount for kind, amount in self.amounts.items())
 
     def graph(self) -> ArchGraph:
         """The graph of the network, the one that `ghn_init.graph.trace` finds."""

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ghn_init.cpu import fast_on_cpu
+
 
 def train_steps(
     network: nn.Module,
@@ -42,7 +44,8 @@ def train_steps(
                 network.eval()
                 before[step](step)
                 network.train()
-            logits = network(images.contiguous(memory_format=torch.channels_last))
+            with fast_on_cpu(images.device):
+                logits = network(images.contiguous(memory_format=torch.channels_last))
             loss = F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
             if not torch.isfinite(loss):
                 return step

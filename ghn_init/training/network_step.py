@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 
 import torch
@@ -10,8 +9,8 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from ghn_init.cpu import fast_on_cpu
 from ghn_init.hypernet.tiling import split_rows
-from ghn_init.training.convolutions import fast_convolutions
 from ghn_init.training.entries import Entry
 
 #: How images and kernels lie in memory, by device: on CPU depthwise convolutions are several times faster so.
@@ -63,8 +62,7 @@ def network_step(
     """
     device = images.device.type
     leaves = {name: _laid_out(value.detach(), device).requires_grad_() for name, value in predicted.items()}
-    fast = fast_convolutions() if device == "cpu" and amp is None else contextlib.nullcontext()
-    with torch.autocast(device, dtype=amp, enabled=amp is not None), fast:
+    with torch.autocast(device, dtype=amp, enabled=amp is not None), fast_on_cpu(images.device):
         logits = functional_call(entry.skeleton, leaves, (_laid_out(images, device),)).float()
     loss = F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
     total = loss

@@ -1,0 +1,137 @@
+"""What single parts of the trainer save on CPU: each with and without, one core, the best of some repetitions.
+
+    python benchmarks/trainer_parts.py                   # prints the table of trainer_speed.md
+
+Operations are timed forward and backward, on channels-last images. "memory kept" is a step of the first networks of a
+split in a process of its own each, since a process that keeps freed memory does not stop doing so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import torch
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+
+from ghn_init.allocator import keep_freed_memory
+from ghn_init.cpu import fast_on_cpu
+from ghn_init.deepnets import sample, timm_architecture
+from ghn_init.graph.skip_init import skip_init
+from ghn_init.hypernet import GHN, GHNConfig
+from ghn_init.training.entries import make_entry
+from ghn_init.training.network_step import network_step
+
+CPU = torch.device("cpu")
+REPEATS = 7
+#: Batches of images and layers: what the table calls it, (n, channels, side), the layer's arguments.
+LAYERS: dict[str, tuple[tuple[int, int, int], dict[str, int]]] = {
+    "1x1, 24 channels, 32 images of 8 x 8": ((32, 24, 8), {"kernel_size": 1}),
+    "1x1 with stride 2, 16 channels, 32 of 16 x 16": ((32, 16, 16), {"kernel_size": 1, "stride": 2}),
+    "depthwise 7x7, 256 channels, 64 of 1 x 1": ((64, 256, 1), {"kernel_size": 7, "padding": 3, "groups": 256}),
+    "depthwise 5x5, 64 channels, 64 of 32 x 32": ((64, 64, 32), {"kernel_size": 5, "padding": 2, "groups": 64}),
+    "depthwise 7x7, 64 channels, 64 of 32 x 32": ((64, 64, 32), {"kernel_size": 7, "padding": 3, "groups": 64}),
+    "depthwise 3x3 with dilation 2, 64 channels, 64 of 32 x 32": (
+        (64, 64, 32),
+        {"kernel_size": 3, "padding": 2, "dilation": 2, "groups": 64},
+    ),
+    "depthwise 5x5 with dilation and stride 2, 64 channels, 64 of 32 x 32": (
+        (64, 64, 32),
+        {"kernel_size": 5, "padding": 4, "dilation": 2, "stride": 2, "groups": 64},
+    ),
+}
+NETWORKS = {"train": 8, "test": 3}
+
+
+def best(work: Callable[[], object], repeats: int = REPEATS) -> float:
+    """Milliseconds, after a first time that does not count."""
+    found = []
+    for _ in range(repeats + 1):
+        started = time.perf_counter()
+        work()
+        found.append(1000 * (time.perf_counter() - started))
+    return min(found[1:])
+
+
+def layers() -> Iterator[tuple[str, float, float]]:
+    for name, ((count, channels, side), options) in LAYERS.items():
+        layer = nn.Conv2d(channels, channels, bias=False, **options)  # type: ignore[arg-type]
+        x = torch.randn(count, channels, side, side).to(memory_format=torch.channels_last).requires_grad_()
+        yield f"convolution {name}", best(lambda: there_and_back(layer, x)), best(lambda: faster(layer, x))  # noqa: B023
+
+
+def there_and_back(network: nn.Module, x: Tensor) -> None:
+    output = network(x)
+    torch.autograd.grad(output, [x, *network.parameters()], torch.ones_like(output))
+
+
+def faster(network: nn.Module, x: Tensor) -> None:
+    with fast_on_cpu(CPU):
+        there_and_back(network, x)
+
+
+def making() -> Iterator[tuple[str, float, float]]:
+    models = [timm_architecture(index) for index in range(12)]
+
+    def make(context: Callable[[], contextlib.AbstractContextManager[object]]) -> None:
+        for model in models:
+            with torch.device("meta"), context():
+                model.build(10, 32)
+
+    times = [best(lambda: make(context), 3) / len(models) for context in (contextlib.nullcontext, skip_init)]  # noqa: B023
+    yield "making one of timm's models without values", times[0], times[1]
+
+
+def step_seconds(split: str, keep: bool) -> float:
+    """Of the first networks of a split, 64 images of 32 x 32."""
+    if keep:
+        keep_freed_memory()
+    torch.manual_seed(0)
+    ghn = GHN(GHNConfig(hid=32, layers=1, max_shape=(64, 64, 11, 11), num_classes=10)).eval()
+    entries = [make_entry(sample(split, index), 32, config=ghn.config) for index in range(NETWORKS[split])]
+    with torch.no_grad():
+        predicted = ghn([entry.graph for entry in entries])
+    images, labels = torch.randn(64, 3, 32, 32), torch.randint(10, (64,))
+
+    def step() -> None:
+        for entry, values in zip(entries, predicted, strict=True):
+            network_step(entry, values, images, labels, clip=1.0)
+
+    return best(step, 2)
+
+
+def memory() -> Iterator[tuple[str, float, float]]:
+    for split, count in NETWORKS.items():
+        times = []
+        for keep in ("no", "yes"):
+            command = [sys.executable, __file__, "--step", split, "--keep", keep]
+            times.append(float(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+        yield f"step of {count} networks of the {split} split, memory kept", times[0], times[1]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--step", choices=NETWORKS, help=argparse.SUPPRESS)
+    parser.add_argument("--keep", choices=("no", "yes"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    if arguments.step:
+        sys.stdout.write(str(step_seconds(arguments.step, arguments.keep == "yes")))
+        return
+    table = Table("part", "without, ms", "with, ms", box=box.MARKDOWN)
+    rows = [*memory()]
+    keep_freed_memory()
+    for name, without, now in [*layers(), *making(), *rows]:
+        table.add_row(name, f"{without:.2f}", f"{now:.2f}")
+    Console(width=140).print(table)
+
+
+if __name__ == "__main__":
+    main()
