@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,11 @@ def leg(run: Path, number: int) -> dict[str, Any]:
         "processes": settings["processes"],
         **{name: value for name, value in settings["training"].items() if name != "steps"},
     }
+
+
+def legs_where(legs: list[dict[str, Any]], holds: Callable[[dict[str, Any]], bool]) -> str:
+    """The numbers of the legs of which something holds."""
+    return "legs " + ", ".join(str(part["leg"]) for part in legs if holds(part))
 
 
 def results(folder: Path) -> dict[str, Any]:
@@ -64,6 +70,8 @@ def main() -> None:
     if args.add_leg:
         legs.append(leg(args.run, len(legs) + 1))
         LEGS.write_text(json.dumps(legs, indent=1) + "\n")
+    unaugmented = legs_where(legs, lambda part: part.get("augment") == "none")
+    with_timm = legs_where(legs, lambda part: part.get("architectures", {}).get("timm", 0) > 0)
     last = read_settings(args.run)
     assert last is not None
     info = CheckpointInfo(
@@ -75,9 +83,9 @@ def main() -> None:
                 **last["data"],
                 "source": "CIFAR-10's train set; 5,000 of the images kept for validation, others in each leg",
             },
-            "augmentation": "random shifts of up to 4 pixels and flips; none in the last two legs",
-            "architectures": "DeepNets-1M's rules (4 to 12 cells, width 16 to 32), plain and residual networks, and in "
-            "the last three legs timm's models at small width and depth",
+            "augmentation": f"random shifts of up to 4 pixels and flips; none in {unaugmented}",
+            "architectures": "DeepNets-1M's rules (4 to 12 cells, width 16 to 32), plain and residual networks, and "
+            f"timm's models at small width and depth in {with_timm}",
             "images": "32 a network and step, 16 x 16; 32 x 32 for networks that take one size only",
             "architecture_steps": sum(part["architecture_steps"] for part in legs),
             "hardware": "2 CPU cores, shared with other work",
