@@ -10,7 +10,7 @@ logger = logging.getLogger(__name__)
 #: glibc's mallopt(3): its options' numbers in malloc.h, and what keeps memory for the next operation.
 _KEEP = {
     "M_MMAP_MAX": (-4, 0),  # large tensors from the heap too, not from the system one by one
-    "M_TRIM_THRESHOLD": (-1, 2**31 - 1),  # the heap's free end stays
+    "M_TRIM_THRESHOLD": (-1, -1),  # the heap's free end stays, however large
     "M_TOP_PAD": (-2, 64 * 2**20),  # the heap grows by 64 MiB
     "M_ARENA_MAX": (-8, 1),  # one heap for all threads: the others' heaps are too small for large tensors
 }
