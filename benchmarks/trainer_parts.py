@@ -67,6 +67,23 @@ def layers() -> Iterator[tuple[str, float, float]]:
         yield f"convolution {name}", best(lambda: there_and_back(layer, x)), best(lambda: faster(layer, x))  # noqa: B023
 
 
+class Joined(nn.Module):
+    """Two batch norms and what joins them, as cells end: the gradients of the norms are slices."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(nn.BatchNorm2d(channels, track_running_stats=False) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([norm(x) for norm in self.norms], dim=1)
+
+
+def joined() -> Iterator[tuple[str, float, float]]:
+    network, x = Joined(64), torch.randn(64, 64, 32, 32).to(memory_format=torch.channels_last).requires_grad_()
+    times = [best(lambda: work(network, x)) for work in (there_and_back, faster)]  # noqa: B023
+    yield "two batch norms and a concatenation, 64 channels, 64 of 32 x 32", times[0], times[1]
+
+
 def there_and_back(network: nn.Module, x: Tensor) -> None:
     output = network(x)
     torch.autograd.grad(output, [x, *network.parameters()], torch.ones_like(output))
@@ -128,7 +145,7 @@ def main() -> None:
     table = Table("part", "without, ms", "with, ms", box=box.MARKDOWN)
     rows = [*memory()]
     keep_freed_memory()
-    for name, without, now in [*layers(), *making(), *rows]:
+    for name, without, now in [*layers(), *joined(), *making(), *rows]:
         table.add_row(name, f"{without:.2f}", f"{now:.2f}")
     Console(width=140).print(table)
 
