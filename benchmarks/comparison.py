@@ -45,7 +45,9 @@ NETWORKS: dict[str, Factory] = {
     "mobilenetv3_small_050": _timm("mobilenetv3_small_050"),
     "efficientnet_b0": _timm("efficientnet_b0"),
 }
+#: A network with batch norm and the two with layer norm, for what is repeated with other data or budgets.
 FEW = tuple(NETWORKS)[:1] + tuple(NETWORKS)[2:4]
+#: All but the slowest, whose every start would take two hours.
 MOST = tuple(NETWORKS)[:5]
 ALL_STRATEGIES = (
     "default",

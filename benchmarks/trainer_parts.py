@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 
 import torch
-from rich import box
-from rich.console import Console
-from rich.table import Table
 from torch import Tensor, nn
 
 from ghn_init.allocator import keep_freed_memory
@@ -60,11 +58,16 @@ def best(work: Callable[[], object], repeats: int = REPEATS) -> float:
     return min(found[1:])
 
 
+def both(network: nn.Module, x: Tensor) -> tuple[float, float]:
+    """Without and with `fast_on_cpu`."""
+    return best(functools.partial(there_and_back, network, x)), best(functools.partial(faster, network, x))
+
+
 def layers() -> Iterator[tuple[str, float, float]]:
     for name, ((count, channels, side), options) in LAYERS.items():
         layer = nn.Conv2d(channels, channels, bias=False, **options)  # type: ignore[arg-type]
         x = torch.randn(count, channels, side, side).to(memory_format=torch.channels_last).requires_grad_()
-        yield f"convolution {name}", best(lambda: there_and_back(layer, x)), best(lambda: faster(layer, x))  # noqa: B023
+        yield f"convolution {name}", *both(layer, x)
 
 
 class Joined(nn.Module):
@@ -80,8 +83,7 @@ class Joined(nn.Module):
 
 def joined() -> Iterator[tuple[str, float, float]]:
     network, x = Joined(64), torch.randn(64, 64, 32, 32).to(memory_format=torch.channels_last).requires_grad_()
-    times = [best(lambda: work(network, x)) for work in (there_and_back, faster)]  # noqa: B023
-    yield "two batch norms and a concatenation, 64 channels, 64 of 32 x 32", times[0], times[1]
+    yield "two batch norms and a concatenation, 64 channels, 64 of 32 x 32", *both(network, x)
 
 
 def there_and_back(network: nn.Module, x: Tensor) -> None:
@@ -102,8 +104,8 @@ def making() -> Iterator[tuple[str, float, float]]:
             with torch.device("meta"), context():
                 model.build(10, 32)
 
-    times = [best(lambda: make(context), 3) / len(models) for context in (contextlib.nullcontext, skip_init)]  # noqa: B023
-    yield "making one of timm's models without values", times[0], times[1]
+    plain, fast = (best(functools.partial(make, context), 3) for context in (contextlib.nullcontext, skip_init))
+    yield "making one of timm's models without values", plain / len(models), fast / len(models)
 
 
 def step_seconds(split: str, keep: bool) -> float:
@@ -142,12 +144,17 @@ def main() -> None:
     if arguments.step:
         sys.stdout.write(str(step_seconds(arguments.step, arguments.keep == "yes")))
         return
-    table = Table("part", "without, ms", "with, ms", box=box.MARKDOWN)
-    rows = [*memory()]
+    sys.stdout.write("| part | without, ms | with, ms |\n| --- | --- | --- |\n")
+    for name, without, now in rows():
+        sys.stdout.write(f"| {name} | {without:,.2f} | {now:,.2f} |\n")
+        sys.stdout.flush()
+
+
+def rows() -> Iterator[tuple[str, float, float]]:
+    yield from memory()
     keep_freed_memory()
-    for name, without, now in [*layers(), *joined(), *making(), *rows]:
-        table.add_row(name, f"{without:.2f}", f"{now:.2f}")
-    Console(width=140).print(table)
+    for part in (layers, joined, making):
+        yield from part()
 
 
 if __name__ == "__main__":
