@@ -1,6 +1,7 @@
 """What pays when a GHN is trained with little compute: variants of one short run, each on the same budget.
 
     python benchmarks/ablations.py --data train.parquet --out ablations [--architecture-steps 900] [--only conv lowrank]
+    python benchmarks/ablations.py … --teacher teacher.safetensors --only …   # from benchmarks/teacher.py
 
 Every variant starts from random weights, sees the same number of architecture-steps, and is scored by its averaged
 weights on the same unseen networks (val split, width 16) and validation images. Small networks, 16 x 16 images.
@@ -17,6 +18,7 @@ from typing import Any
 import torch
 from rich.console import Console
 from rich.table import Table
+from teacher import HELD_OUT, taught
 
 from ghn_init.deepnets import sample
 from ghn_init.images import load_images
@@ -42,14 +44,18 @@ VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
     "gated graph network": ({"gnn": "gatedgnn"}, {}, {}),
     "meta-batch 6, twice the steps": ({}, {"meta_batch": 6}, {}),
     "no augmentation": ({}, {"augment": "none"}, {}),
+    "no augmentation, a teacher's probabilities": ({}, {"augment": "none"}, {}),
+    "no augmentation, a teacher's at temperature 2": ({}, {"augment": "none"}, {}),
     "label smoothing 0.1": ({}, {"label_smoothing": 0.1}, {}),
     "all networks alike, cheap ones not preferred": ({}, {}, {"cost_power": 0.0}),
     "no classic networks": ({}, {}, {"classic": 0.0}),
 }
-HELD_OUT, NETWORKS, IMAGES = 5000, 24, 256
+#: Those whose labels are a teacher's, with its temperature.
+TAUGHT = {"no augmentation, a teacher's probabilities": 1.0, "no augmentation, a teacher's at temperature 2": 2.0}
+NETWORKS, IMAGES = 24, 256
 
 
-def run(name: str, data: Path, budget: int) -> dict[str, Any]:
+def run(name: str, data: Path, budget: int, teacher: Path | None) -> dict[str, Any]:
     """Train and score one variant."""
     ghn, training, architectures = VARIANTS[name]
     meta_batch = {**TRAINING, **training}["meta_batch"]
@@ -59,6 +65,8 @@ def run(name: str, data: Path, budget: int) -> dict[str, Any]:
         {**ARCHITECTURES, **architectures},
     )
     images, held_out = load_images(data).split(HELD_OUT)
+    if teacher is not None and name in TAUGHT:
+        images = taught(images, teacher, TAUGHT[name])
     trainer = Trainer(new_ghn(ghn_config, config), images, config)
     losses: list[tuple[float, float]] = []
 
@@ -104,16 +112,19 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--architecture-steps", type=int, default=900)
+    parser.add_argument("--teacher", type=Path, help="what benchmarks/teacher.py wrote; needed by variants with one")
     parser.add_argument("--only", nargs="+", choices=list(VARIANTS))
     args = parser.parse_args()
     torch.set_num_threads(1)
     args.out.mkdir(parents=True, exist_ok=True)
     path = args.out / "results.jsonl"
     found = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    for name in args.only or VARIANTS:
+    for name in args.only or (name for name in VARIANTS if args.teacher or name not in TAUGHT):
+        if name in TAUGHT and args.teacher is None:
+            parser.error(f"{name!r} needs --teacher")
         if name in {row["variant"] for row in found}:
             continue
-        found.append(run(name, args.data, args.architecture_steps))
+        found.append(run(name, args.data, args.architecture_steps, args.teacher))
         with path.open("a") as file:
             file.write(json.dumps(found[-1]) + "\n")
     (args.out / "table.txt").write_text(as_text(table(found)))

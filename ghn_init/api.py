@@ -14,7 +14,7 @@ from torch import nn
 from ghn_init.calibration.batches import batch_in, is_wanted
 from ghn_init.calibration.state import restored_on_error
 from ghn_init.graph import trace
-from ghn_init.options import BLEND, NOISE, Blend, Options, Patterns
+from ghn_init.options import BLEND, FLOOR, NOISE, Blend, Options, Patterns
 from ghn_init.prediction import Prediction, as_asked
 from ghn_init.sources import Source, device_of, find_ghn
 
@@ -35,6 +35,7 @@ class _Options(TypedDict, total=False):
     exclude: Patterns
     layers: Patterns | None
     blend: Blend
+    floor: float
     example_inputs: Any
 
 
@@ -56,6 +57,7 @@ def apply(
     exclude: Patterns = (),
     layers: Patterns | None = None,
     blend: Blend = BLEND,
+    floor: float = FLOOR,
     example_inputs: Any = None,
     calibrate: Any = False,
 ) -> Module | list[Module]:
@@ -80,6 +82,10 @@ def apply(
         blend: share of random numbers in the predicted weights (of two dimensions or more), from 0 for the prediction
             to 1 for normal numbers of its size; or shares by pattern as for `exclude`, of which the first that fits
             counts, and none where none fits. The scale of each out channel stays the predicted one.
+        floor: where random numbers are mixed in, out channels of weights whose root mean square is predicted smaller
+            than this share of He's deviation, sqrt(2 / fan-in), are drawn from He's normal distribution instead. A GHN
+            that has learnt nothing about a layer predicts the same small numbers for it everywhere, and a network
+            hardly learns from these. Heads, tables and tokens are not concerned; 0 for no such limit.
         example_inputs: see `ghn_init.trace`.
         calibrate: whether to rescale the predicted weights, layer by layer, to outputs of unit variance: True on
             random numbers, or a batch or a loader to do it on; see `ghn_init.calibrate`.
@@ -91,7 +97,7 @@ def apply(
         CalibrationError: the module does not run on the batch to calibrate on, or its outputs are not finite.
     """
     modules = _modules(module)
-    predictions = _predict(modules, ghn, Options(noise, seed, head, exclude, layers, blend), example_inputs)
+    predictions = _predict(modules, ghn, Options(noise, seed, head, exclude, layers, blend, floor), example_inputs)
     if len(modules) > 1:  # an error with one of them leaves all as they were
         for prediction in predictions:
             prediction.check()
@@ -121,6 +127,7 @@ def predict(
     exclude: Patterns = (),
     layers: Patterns | None = None,
     blend: Blend = BLEND,
+    floor: float = FLOOR,
     example_inputs: Any = None,
 ) -> Prediction | list[Prediction]:
     """Predicts the weights of a module and writes nothing; the module may be on the meta device.
@@ -131,7 +138,7 @@ def predict(
 
     Args and errors as for `apply`.
     """
-    options = Options(noise, seed, head, exclude, layers, blend)
+    options = Options(noise, seed, head, exclude, layers, blend, floor)
     predictions = _predict(_modules(module), ghn, options, example_inputs)
     return predictions[0] if isinstance(module, nn.Module) else predictions
 

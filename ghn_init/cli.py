@@ -25,6 +25,7 @@ from ghn_init.cli_options import (
     DType,
     DTypeOption,
     Exclude,
+    FloorOption,
     Force,
     Head,
     InputSize,
@@ -49,7 +50,7 @@ from ghn_init.cli_support import (
 )
 from ghn_init.cli_train import train
 from ghn_init.graph.tables import counts_table, nodes_table
-from ghn_init.options import BLEND, NOISE
+from ghn_init.options import BLEND, FLOOR, NOISE
 from ghn_init.rendering import line
 from ghn_init.saving import check_output, check_wanted
 from ghn_init.sharding import MAX_SHARD_SIZE, weights_in
@@ -96,6 +97,7 @@ def apply(
     exclude: Exclude = None,
     layers: Layers = None,
     blend: BlendOption = BLEND,
+    floor: FloorOption = FLOOR,
     calibrate: Calibrate = False,
     max_shard_size: ShardSize = MAX_SHARD_SIZE,
     force: Force = False,
@@ -129,6 +131,7 @@ def apply(
                 exclude=tuple(exclude or ()),
                 layers=layers and tuple(layers),
                 blend=blend,
+                floor=floor,
                 example_inputs=_example(input_size),
             )
         report = prediction.report

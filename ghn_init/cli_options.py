@@ -61,6 +61,14 @@ Layers = Annotated[
 BlendOption = Annotated[
     float, typer.Option("--blend", min=0.0, max=1.0, help="Share of random numbers in the predicted weights.")
 ]
+FloorOption = Annotated[
+    float,
+    typer.Option(
+        "--floor",
+        min=0.0,
+        help="Weights predicted smaller than this share of He's deviation are drawn at random; 0 for none.",
+    ),
+]
 Calibrate = Annotated[
     bool,
     typer.Option("--calibrate", help="Rescale the weights to outputs of unit variance; holds the network in memory."),

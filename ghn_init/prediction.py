@@ -86,6 +86,7 @@ class Prediction(Rendered):
             noise=options.noise,
             seed=options.seed,
             blend=options.blend,
+            floor=options.floor,
             familiarity=_familiarity(ghn, graph, self._plan),
             seconds=dict(seconds) | {"predict": seconds.get("predict", 0.0) + time.perf_counter() - started},
         )
@@ -232,6 +233,7 @@ class Prediction(Rendered):
             "ghn_init.seed": str(self.report.seed),
             "ghn_init.noise": repr(self.report.noise),
             "ghn_init.blend": json.dumps(self.report.blend),
+            "ghn_init.floor": repr(self.report.floor),
             "ghn_init.version": __version__,
             "ghn_init.predicted": f"{len(self)} tensors, {self.report.n_predicted} parameters",
             "ghn_init.left_alone": f"{len(self.report.left_alone)} tensors, {self.report.n_left_alone} parameters",
@@ -287,13 +289,16 @@ class Prediction(Rendered):
     def _fits(self, name: str, dtype: torch.dtype) -> bool:
         limit = torch.finfo(dtype).max / max(1.0, self._factors.get(name, 1.0))
         share = self._blend.get(name, 0.0)
-        if self._plan.bound(name, share) <= limit:
+        if self._plan.bound(name, share, self.report.floor) <= limit:
             return True
-        whole = self._plan.materialise(name, seed=self.report.seed, blend=share)
+        whole = self._plan.materialise(name, seed=self.report.seed, blend=share, floor=self.report.floor)
         return float(whole.abs().amax()) <= limit
 
     def _write(self, destinations: dict[str, Tensor]) -> None:
-        self._plan.write_all(destinations, noise=self.report.noise, seed=self.report.seed, blend=self._blend)
+        report = self.report
+        report.replaced |= self._plan.write_all(
+            destinations, noise=report.noise, seed=report.seed, blend=self._blend, floor=report.floor
+        )
         for name in destinations.keys() & self._factors.keys():
             destinations[name].mul_(self._factors[name])
 

@@ -35,6 +35,8 @@ class Report(Rendered):
         noise: standard deviation of the noise that is added to the predictions.
         seed: its seed, and that of the random numbers.
         blend: share of random numbers in the predicted weights, for all or by pattern.
+        floor: share of He's deviation below which random numbers take the place of a predicted out channel.
+        replaced: of weights that have been written, the share of the out channels that were so replaced.
         seconds: time of each stage, in order.
         calibration: what a calibration changed after writing; None where there was none.
         familiarity: how far the network is from those that the GHN was trained on; None where the checkpoint has no
@@ -52,6 +54,8 @@ class Report(Rendered):
     noise: float
     seed: int
     blend: Blend = 0.0
+    floor: float = 0.0
+    replaced: dict[str, float] = dataclasses.field(default_factory=dict)
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
     calibration: CalibrationReport | None = None
     familiarity: Familiarity | None = None
@@ -115,6 +119,9 @@ class Report(Rendered):
         if self.not_understood:
             shown = list(self.not_understood.items())[:_SHOWN]
             yield line("layers without a rule: ", ", ".join(f"{name} ({count})" for name, count in shown))
+        if self.replaced:
+            what = f"smaller than {self.floor:g} of He's deviation, so drawn at random: {len(self.replaced)} tensors, "
+            yield line(what, f"such as {next(iter(self.replaced))}")
         if self.familiarity is not None:
             yield line("familiarity: ", (self.familiarity, "bold yellow" if self.familiarity.far else ""))
         if self.calibration is not None:

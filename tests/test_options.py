@@ -1,4 +1,4 @@
-"""Parts of a prediction: `layers`, `exclude`, and random numbers in it: `blend`."""
+"""Parts of a prediction: `layers`, `exclude`, and random numbers in it: `blend`, `floor`."""
 
 import warnings
 
@@ -82,7 +82,7 @@ def test_a_noise_is_finite_and_not_negative(ghn, model, noise):
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.5, 1.0])
 def test_a_blended_weight_points_as_far_to_the_prediction_as_its_share_says(ghn, model, share):
     pure = ghn_init.predict(model, ghn, noise=0, blend=0)
-    mixed = ghn_init.predict(model, ghn, noise=0, blend=share)
+    mixed = ghn_init.predict(model, ghn, noise=0, blend=share, floor=0)
     name = "layer4.0.conv2.weight"
     cosine = torch.cosine_similarity(pure[name].flatten(), mixed[name].flatten(), dim=0)
     assert cosine == pytest.approx((1 - share) / ((1 - share) ** 2 + share**2) ** 0.5, abs=0.02)
@@ -134,3 +134,51 @@ def test_half_precision_and_odd_strides_get_the_same_numbers(ghn, model):
     half = ghn_init.apply(model.to(torch.bfloat16).to(memory_format=torch.channels_last), ghn, blend=0.5)
     for name, value in half.named_parameters():
         torch.testing.assert_close(value.float(), values[name], rtol=0.01, atol=1e-4)
+
+
+@pytest.mark.parametrize("floor", [-0.1, float("nan"), float("inf")])
+def test_a_floor_is_finite_and_not_negative(ghn, model, floor):
+    with pytest.raises(ValueError, match="floor is a share"):
+        ghn_init.apply(model, ghn, floor=floor)
+
+
+def test_a_floor_concerns_weights_that_are_mixed_with_random_numbers(ghn):
+    transformer = timm.create_model("vit_tiny_patch16_224", img_size=32, embed_dim=48, depth=2, num_classes=10)
+    pure, low, high = (ghn_init.predict(transformer, ghn, noise=0, floor=floor) for floor in (0, 0.3, 100))
+    for prediction in (pure, low, high):
+        prediction.load_into()
+    weights = {name for name in pure if "attn" in name or "mlp" in name or "patch" in name} & {
+        name for name in pure if name.endswith("weight")
+    }
+    assert pure.report.replaced == {}
+    assert set(low.report.replaced) <= weights
+    assert set(high.report.replaced) == weights
+    for name in pure:
+        if name not in weights:  # heads, tokens, the table of positions, norms and biases
+            assert torch.equal(pure[name], high[name])
+        else:
+            fan_in = high[name][0].numel()
+            assert high[name].std() == pytest.approx((2 / fan_in) ** 0.5, rel=0.1)
+            assert high.report.replaced[name] == 1
+    bare = [ghn_init.predict(transformer, ghn, noise=0, blend=0, floor=floor) for floor in (0, 100)]
+    assert all(torch.equal(bare[0][name], bare[1][name]) for name in bare[0])
+
+
+def test_the_floor_works_by_out_channel_and_says_how_many(ghn, model, tmp_path):
+    pure = ghn_init.predict(model, ghn, noise=0, floor=0)
+    name = "layer2.0.conv2.weight"
+    sizes = pure[name].square().mean((1, 2, 3)).sqrt() / (2 / pure[name][0].numel()) ** 0.5
+    prediction = ghn_init.predict(model, ghn, noise=0, floor=float(sizes.median()))
+    prediction.load_into()
+    changed = (prediction[name] != pure[name]).flatten(1).all(dim=1)
+    assert prediction.report.replaced[name] == pytest.approx(float(changed.float().mean()))
+    assert 0.2 < prediction.report.replaced[name] < 0.8
+    assert f"such as {next(iter(prediction.report.replaced))}" in str(prediction.report)
+    prediction.save(tmp_path / "net.safetensors")
+    assert torch.equal(load_file(tmp_path / "net.safetensors")[name], prediction[name])
+
+
+def test_numbers_in_place_of_small_weights_fit_into_half_precision_or_are_refused(ghn):
+    wide = nn.Sequential(nn.Conv2d(3, 8, 1), nn.ReLU(), nn.Conv2d(8, 10, 1)).half()
+    ghn_init.apply(wide, ghn, floor=50.0)
+    assert all(torch.isfinite(value).all() for value in wide.parameters())

@@ -106,6 +106,8 @@ def _how(name: str, graph: ArchGraph, prediction: Prediction | None) -> tuple[Fa
     share = Options(blend=report.blend).share(name)
     if share and len(whole) > 1:
         words.append(f"random numbers mixed in, a share of {share:g}")
+    if name in report.replaced:
+        words.append(f"predicted too small and drawn at random: {report.replaced[name]:.0%} of the out channels")
     if report.calibration is not None and name in report.calibration.changed:
         words.append(f"calibrated by a factor of {report.calibration.changed[name]:.3g}")
     return "predicted", "; ".join(words)

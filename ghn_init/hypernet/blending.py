@@ -1,10 +1,26 @@
-"""Predicted weights mixed with random ones of the same size."""
+"""Predicted weights mixed with random ones of the same size, or replaced by them where they are too small."""
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
+import torch
 from torch import Tensor
+
+
+class Blended(NamedTuple):
+    """What to write for some rows (out channels).
+
+    Attributes:
+        part: (rows, in, height, width), the prediction's part.
+        amplitude: (rows, 1, 1, 1), by how much to multiply the unit normal numbers that are added; None for none.
+        replaced: (rows,) bool, of which rows random numbers take the place; None where that was not asked for.
+    """
+
+    part: Tensor
+    amplitude: Tensor | None = None
+    replaced: Tensor | None = None
 
 
 def mixture(share: float) -> tuple[float, float]:
@@ -16,19 +32,22 @@ def mixture(share: float) -> tuple[float, float]:
     return (1.0 - share) / length, share / length
 
 
-def blended(block: Tensor, share: float, noise: float) -> tuple[Tensor, Tensor | None]:
-    """What to write for some rows, and by how much to multiply the unit normal numbers that are added to them.
+def blended(block: Tensor, share: float, noise: float, *, he: float = 0.0, floor: float = 0.0) -> Blended:
+    """Mixes random numbers into some rows; without a share the block is left as it is.
 
     Args:
         block: (rows, in, height, width).
         share: of the random numbers, in [0, 1].
         noise: standard deviation of the noise that is added anyway.
-
-    Returns:
-        The block's part, and a factor a row, (rows, 1, 1, 1); the block as it is and None if the share is 0.
+        he: standard deviation of He's initialisation (He et al., 2015, eq. 10); 0 for what has none.
+        floor: share of `he`; rows whose root mean square is smaller are replaced by normal numbers of deviation `he`.
     """
     if not share:
-        return block, None
+        return Blended(block)
     kept, random = mixture(share)
     square = block.square().mean(dim=tuple(range(1, block.dim())), keepdim=True)
-    return block * kept, (square * random**2 + noise**2).sqrt()
+    amplitude = (square * random**2 + noise**2).sqrt()
+    if not he * floor:
+        return Blended(block * kept, amplitude)
+    small = square < (he * floor) ** 2
+    return Blended(block * torch.where(small, 0.0, kept), torch.where(small, he, amplitude), small.flatten())

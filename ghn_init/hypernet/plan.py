@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple, cast
 
 import torch
@@ -29,6 +29,11 @@ class Vector(NamedTuple):
 
     values: Tensor
     bound: float
+
+
+def _numbers(scalars: Collection[Tensor]) -> list[float]:
+    """The values of scalars, waiting for their device once."""
+    return torch.stack(list(scalars)).tolist() if scalars else []
 
 
 class DecodePlan:
@@ -96,17 +101,21 @@ class DecodePlan:
         """Whether `write_all` can mix random numbers into a parameter: one of two dimensions or more."""
         return name in self._members
 
-    def bound(self, name: str, blend: float = 0.0) -> float:
+    def bound(self, name: str, blend: float = 0.0, floor: float = 0.0) -> float:
         """A number that no predicted element exceeds in size, noise apart: whether float16 can hold them all.
 
         Args:
             name: one of `names`.
             blend: the share of random numbers in it.
+            floor: as for `write_all`.
         """
         kept, random = mixture(blend)
-        return self._bounds[name] * (kept + random * FARTHEST if name in self._members else 1.0)
+        mixed = self._bounds[name] * (kept + random * FARTHEST if name in self._members else 1.0)
+        return max(mixed, self.targets[name].he * FARTHEST) if blend and floor else mixed
 
-    def materialise(self, name: str, *, noise: float = 0.0, seed: int = 0, blend: float = 0.0) -> Tensor:
+    def materialise(
+        self, name: str, *, noise: float = 0.0, seed: int = 0, blend: float = 0.0, floor: float = 0.0
+    ) -> Tensor:
         """One parameter in its module's shape: float32, on the GHN's device; rows that are not predicted are zeros.
 
         Args:
@@ -114,10 +123,11 @@ class DecodePlan:
             noise: standard deviation of the noise to add; 0 for none.
             seed: of the noise.
             blend: share of random numbers, as for `write_all`.
+            floor: as for `write_all`.
         """
         device = self._stream.device if self._stream and name in self._members else self._vectors[name].values.device
         whole = torch.zeros(self.shape(name), device=device)
-        self.write_all({name: whole}, noise=noise, seed=seed, blend={name: blend})
+        self.write_all({name: whole}, noise=noise, seed=seed, blend={name: blend}, floor=floor)
         return whole
 
     @torch.inference_mode()
@@ -128,7 +138,8 @@ class DecodePlan:
         noise: float = 0.0,
         seed: int = 0,
         blend: Mapping[str, float] | None = None,
-    ) -> None:
+        floor: float = 0.0,
+    ) -> dict[str, float]:
         """Writes predictions into tensors of any float dtype, on any device, with any strides.
 
         Needs memory for a small part of the predictions at a time. The same GHN, graph, noise and seed give the same
@@ -141,6 +152,11 @@ class DecodePlan:
             blend: by name, the share of random numbers in a parameter of two dimensions or more; 0 where it has none.
                 Each row (out channel) keeps its root mean square: with w the prediction, r normal numbers of the
                 same root mean square and b the share, it becomes ((1 - b) w + b r) / sqrt((1 - b)^2 + b^2).
+            floor: share of the deviation of He's initialisation. Where random numbers are mixed in, rows of weights
+                whose root mean square is smaller become normal numbers of that deviation.
+
+        Returns:
+            By name, the share of a weight's rows that became such numbers; weights without any are left out.
 
         Raises:
             PredictionError: a name that is not predicted, or a tensor of another shape or of an integer dtype. Nothing
@@ -157,14 +173,19 @@ class DecodePlan:
                 values = self._vectors[name].values
                 self._write(destination, name, values, 0, values.shape[0], pool)
         members = [self._members[name] for name in destinations if name in self._members]
+        replaced: dict[str, Tensor] = {}
         if self._stream is None or not members:
-            return
+            return {}
         with torch.autocast(self._stream.device.type, enabled=False):
             for rows in self._stream.rows(members):
                 name = self._order[rows.member]
-                values, amplitude = blended(rows.values, shares.get(name, 0.0), noise)
-                numbers = pool if amplitude is None else unit
-                self._write(destinations[name], name, values, rows.first, rows.period, numbers, amplitude)
+                he = self.targets[name].he
+                mixed = blended(rows.values, shares.get(name, 0.0), noise, he=he, floor=floor)
+                numbers = pool if mixed.amplitude is None else unit
+                self._write(destinations[name], name, mixed.part, rows.first, rows.period, numbers, mixed.amplitude)
+                if mixed.replaced is not None:
+                    replaced[name] = replaced.get(name, 0.0) + mixed.replaced.sum() / rows.period
+        return {name: share for name, share in zip(replaced, _numbers(replaced.values()), strict=True) if share}
 
     def _check(self, destinations: Mapping[str, Tensor]) -> None:
         for name, tensor in destinations.items():

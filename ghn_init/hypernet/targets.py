@@ -16,6 +16,9 @@ from ghn_init.hypernet.normalise import FACTOR, OFFSET, fan_in_scale
 #: How a target comes about: from the vector decoder or the block decoder, or from either followed by a class layer.
 Kind = Literal["vector", "block", "class_vector", "class_block"]
 
+#: Node types whose parameters multiply no inputs.
+_NO_WEIGHTS = frozenset({"pos_enc", "token", "rel_pos", "layer_scale", "embedding"})
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Target:
@@ -34,6 +37,7 @@ class Target:
         table: whether the parameter is a table of positions, one row of channels for each place of the kernel.
         kept_rows: leading rows of a table for which nothing is predicted (the class token's).
         transposed: whether the parameter is a matrix stored as (in, out).
+        he: standard deviation of He's initialisation; 0 for vectors, heads, tables and tokens, which it is not for.
     """
 
     name: str
@@ -47,6 +51,7 @@ class Target:
     table: bool = False
     kept_rows: int = 0
     transposed: bool = False
+    he: float = 0.0
 
     @property
     def numel(self) -> int:
@@ -131,10 +136,11 @@ def _target(name: str, row: int, index: int, node: Node, config: GHNConfig) -> T
     kernel = four_dimensions(shape)
     depth = shape[2] if len(shape) == 5 else 1
     table, kept = _table_rows(name, node.type, kernel, shape, param_shape)
+    kind: Kind = "class_block" if node.head and kernel[2:] == (1, 1) else "block"
     return Target(
         name=name,
         node=index,
-        kind="class_block" if node.head and kernel[2:] == (1, 1) else "block",
+        kind=kind,
         row=row,
         shape=kernel,
         depth=depth,
@@ -143,6 +149,7 @@ def _target(name: str, row: int, index: int, node: Node, config: GHNConfig) -> T
         table=table,
         kept_rows=kept,
         transposed=len(shape) == 2 and param_shape == shape[::-1] != shape,
+        he=0.0 if node.head or node.type in _NO_WEIGHTS else fan_in_scale(shape),
     )
 
 
