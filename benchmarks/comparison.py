@@ -67,7 +67,7 @@ ALL_STRATEGIES = (
     "mimetic",
 )
 GHN_STRATEGIES = ("default", "ghn", "ghn,blend=0")
-UNSEEN_STRATEGIES = (*GHN_STRATEGIES, "ghn,head=false")
+UNSEEN_STRATEGIES = ("default", "ghn", "ghn,head=false", "ghn,head=false,floor=0")
 
 
 @dataclasses.dataclass(frozen=True)

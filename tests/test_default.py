@@ -65,6 +65,5 @@ def test_what_it_has_not_learnt_is_drawn_at_random():
     """A transformer's matrices come out small and all alike from it, and hardly anything is learnt from that."""
     model = ghn_init.apply(timm.create_model("vit_tiny_patch16_224", img_size=32, patch_size=8, num_classes=10))
     for name, weight in model.named_parameters():
-        if "attn" in name or "mlp" in name:
-            if weight.dim() > 1:
-                assert weight.square().mean().sqrt() > 0.3 * (2 / weight.shape[1]) ** 0.5
+        if ("attn" in name or "mlp" in name) and weight.dim() > 1:
+            assert weight.square().mean().sqrt() > 0.3 * (2 / weight.shape[1]) ** 0.5
