@@ -70,7 +70,7 @@ TRIED = 3
 #: Accuracy without training below which a start is poor: two and a half times chance.
 POOR = 0.25
 #: Per cent of the training's architectures that a warning may be about.
-FALSE_ALARMS = 5
+FALSE_ALARMS = 10
 #: Most parameters of a zoo model that is measured.
 LARGEST = 16_000_000
 
