@@ -83,10 +83,7 @@ class ArchitectureStream:
         config = self.config
         source = rng.random()
         if source < config.timm:
-            from ghn_init.deepnets import timm_architecture  # timm is slow to import
-
-            index = int(rng.integers(config.count))
-            return self._sized(f"timm/{index}", timm_architecture(index))
+            return self._timm(rng)
         if source < config.timm + config.classic:
             return self._classic(rng)
         for _ in range(ATTEMPTS):
@@ -99,6 +96,21 @@ class ArchitectureStream:
         raise TrainingError(
             f"of {ATTEMPTS} architectures drawn from the first {config.count}, none has at most {config.max_cells} "
             "cells: raise max_cells or count"
+        )
+
+    def _timm(self, rng: np.random.Generator) -> Drawn:
+        from ghn_init.deepnets import timm_architecture  # timm is slow to import
+
+        families = self.config.timm_families
+        family = str(rng.choice(families)) if families else None
+        for _ in range(ATTEMPTS):
+            index = int(rng.integers(self.config.count))
+            architecture = timm_architecture(index)
+            if family in (None, architecture.family):
+                return self._sized(f"timm/{index}", architecture)
+        raise TrainingError(
+            f"of {ATTEMPTS} models of timm drawn from the first {self.config.count}, none is of the family {family}: "
+            "raise count"
         )
 
     def _classic(self, rng: np.random.Generator) -> Drawn:

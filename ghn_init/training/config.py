@@ -7,6 +7,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from ghn_init.deepnets.timm_families import FAMILIES
 from ghn_init.images import AUGMENTS
 
 Schedule = Literal["cosine", "wsd"]
@@ -26,6 +27,8 @@ class ArchitectureConfig:
         max_cells: leave out networks with more cells.
         classic: share of plain and residual networks.
         timm: share of timm's own models at varied width and depth.
+        timm_families: which of them, keys of `ghn_init.deepnets.timm_families.FAMILIES` such as vit, drawn evenly, so
+            that a name given twice counts twice; empty for all.
         image_size: side of the training images for networks that take any size.
         fixed_image_size: side for networks that take images of one size only (attention, flattened feature maps).
         cost_power: cheap networks first: at the start, of several candidates one is taken with a probability
@@ -42,6 +45,7 @@ class ArchitectureConfig:
     max_cells: int = 18
     classic: float = 0.0
     timm: float = 0.0
+    timm_families: tuple[str, ...] = ()
     image_size: int = 32
     fixed_image_size: int = 32
     cost_power: float = 0.0
@@ -56,6 +60,8 @@ class ArchitectureConfig:
             raise ValueError(f"cost_power={self.cost_power} must not be negative")
         if any(width < 8 or width % 8 for width in self.widths):
             raise ValueError(f"widths={self.widths} must be positive multiples of 8")
+        if unknown := sorted(set(self.timm_families) - FAMILIES.keys()):
+            raise ValueError(f"timm_families={unknown} are unknown; known are {', '.join(FAMILIES)}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,14 +147,18 @@ class TrainConfig:
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON types; `from_dict` reads them back."""
         data = dataclasses.asdict(self)
-        data["architectures"]["widths"] = list(self.architectures.widths)
+        data["architectures"] = {name: _listed(value) for name, value in data["architectures"].items()}
         return data
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TrainConfig:
         """Inverse of `to_dict`."""
-        inner = dict(data["architectures"])
-        return cls(**{**data, "architectures": ArchitectureConfig(**{**inner, "widths": tuple(inner["widths"])})})
+        inner = {name: tuple(v) if isinstance(v, list) else v for name, v in data["architectures"].items()}
+        return cls(**{**data, "architectures": ArchitectureConfig(**inner)})
+
+
+def _listed(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _positive(config: Any, *names: str) -> None:

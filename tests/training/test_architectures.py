@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ghn_init.deepnets import sample
+from ghn_init.deepnets import sample, timm_architecture
 from ghn_init.errors import TrainingError
 from ghn_init.training.architectures import ArchitectureStream
 from ghn_init.training.config import ArchitectureConfig, TrainConfig
@@ -50,6 +50,15 @@ def test_shares_of_the_sources():
         assert sources.count(source) / 400 == pytest.approx(share, abs=0.1)
 
 
+def test_families_of_timm_are_drawn_by_how_often_they_are_named():
+    stream = ArchitectureStream(ArchitectureConfig(timm=1.0, timm_families=("vit", "mixer", "mixer")), 100, 0)
+    drawn = [stream.draw(step, 0) for step in range(200)]
+    families = [one.architecture.family for one in drawn]
+    assert set(families) == {"vit", "mixer"}
+    assert families.count("mixer") / 200 == pytest.approx(2 / 3, abs=0.12)
+    assert all(one.architecture == timm_architecture(int(one.name.removeprefix("timm/"))) for one in drawn)
+
+
 def test_cheap_networks_come_first():
     stream = ArchitectureStream(ArchitectureConfig(cost_power=1.0, curriculum=0.5), 100, 0)
     plain = ArchitectureStream(ArchitectureConfig(), 100, 0)
@@ -73,6 +82,8 @@ def test_impossible_settings_are_refused():
         ArchitectureConfig(classic=0.6, timm=0.6)
     with pytest.raises(ValueError, match="multiples of 8"):
         ArchitectureConfig(widths=(12,))
+    with pytest.raises(ValueError, match=r"timm_families=\['vits'\] are unknown; known are resnet, "):
+        ArchitectureConfig(timm_families=("vit", "vits"))
     with pytest.raises(ValueError, match=r"augment='mixup' is unknown; known are none, .*standard"):
         TrainConfig(steps=1, augment="mixup")
     with pytest.raises(ValueError, match="validation=0"):
@@ -83,9 +94,13 @@ def test_limits_that_nothing_keeps_to_are_an_error():
     stream = ArchitectureStream(ArchitectureConfig(max_cells=2), 100, 0)
     with pytest.raises(TrainingError, match="none has at most 2 cells"):
         stream.draw(0, 0)
+    stream = ArchitectureStream(ArchitectureConfig(count=1, timm=1.0, timm_families=("vit", "xcit")), 100, 0)
+    with pytest.raises(TrainingError, match="none is of the family"):
+        for place in range(10):
+            stream.draw(0, place)
 
 
 def test_settings_survive_json():
-    config = TrainConfig(steps=5, architectures=ArchitectureConfig(widths=(8, 16)))
+    config = TrainConfig(steps=5, architectures=ArchitectureConfig(widths=(8, 16), timm_families=("vit",)))
     assert TrainConfig.from_dict(config.to_dict()) == config
     assert TrainConfig.from_dict(dataclasses.replace(config, lr=0.5).to_dict()) != config
