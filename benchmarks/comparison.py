@@ -3,7 +3,8 @@
     python benchmarks/comparison.py --cifar10 FOLDER --fashion-mnist FOLDER --out runs/comparison --processes 2
 
 Each study is a `ghn_init.comparison.compare`, which can be stopped and started again. The raw numbers go into
-`benchmarks/comparison/`, the tables into `benchmarks/comparison.md`.
+`benchmarks/comparison/`, the tables into `benchmarks/comparison.md`. With another default GHN only its own rows change:
+`--again ghn --again ghn_orth` takes all others from `benchmarks/comparison/`.
 """
 
 from __future__ import annotations
@@ -13,16 +14,18 @@ import dataclasses
 import functools
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import timm
+from comparison_kept import restore
 from rich.console import Console
 from torch import nn
 
 from ghn_init.allocator import keep_freed_memory
 from ghn_init.comparison import CompareConfig, ComparisonResult, Progress, compare, load_data
+from ghn_init.comparison.strategies import canonical
 
 HERE = Path(__file__).parent
 PAGE = HERE / "comparison.md"
@@ -118,11 +121,16 @@ STUDIES: dict[str, Study] = {
 }
 
 
-def run(name: str, sources: dict[str, str], out: Path, processes: int, console: Console) -> ComparisonResult:
-    """One study, from where it was."""
+def run(
+    name: str, sources: dict[str, str], out: Path, processes: int, console: Console, again: Sequence[str] = ()
+) -> ComparisonResult:
+    """One study, from where it was; with `again`, from what the repository keeps but for these strategies."""
     study = STUDIES[name]
-    config = CompareConfig(strategies=study.strategies, **(COMMON | study.settings))
+    config = CompareConfig(strategies=canonical(study.strategies), **(COMMON | study.settings))
     images = load_data(sources[study.data], config)
+    if again:
+        taken = restore(RAW / name, out / name, again, config, images)
+        console.print(f"{name}: {taken} trainings of {RAW.name}/{name} are taken over")
 
     def watch(progress: Progress) -> None:
         if progress.latest is not None:
@@ -164,11 +172,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="where trainings are kept as they come")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--study", choices=STUDIES, action="append", help="only this; repeatable")
+    parser.add_argument(
+        "--again", action="append", default=[], help="strategy to train anew while others are kept; repeatable"
+    )
     arguments = parser.parse_args()
     sources = {"cifar10": arguments.cifar10, "fashion-mnist": arguments.fashion_mnist, "digits": "digits"}
     console = Console()
     for name in arguments.study or STUDIES:
-        keep(name, run(name, sources, arguments.out, arguments.processes, console), arguments.out)
+        result = run(name, sources, arguments.out, arguments.processes, console, arguments.again)
+        keep(name, result, arguments.out)
     PAGE.write_text(page([name for name in STUDIES if (RAW / name / "tables.txt").exists()]))
 
 

@@ -153,7 +153,9 @@ class TrainConfig:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TrainConfig:
         """Inverse of `to_dict`."""
-        inner = {name: tuple(v) if isinstance(v, list) else v for name, v in data["architectures"].items()}
+        inner: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in data["architectures"].items()
+        }
         return cls(**{**data, "architectures": ArchitectureConfig(**inner)})
 
 
