@@ -18,6 +18,7 @@ from ghn_init.allocator import keep_freed_memory
 from ghn_init.cli_fields import given, options_for, with_options
 from ghn_init.cli_options import Debug, Json
 from ghn_init.cli_support import counting_columns, err, errors_in_one_line, out, print_json
+from ghn_init.cpu.bfloat16 import avoid_broken_bfloat16
 from ghn_init.graph.arch import NODE_TYPES
 from ghn_init.graph.vocabulary import FURTHER_TYPES
 from ghn_init.hypernet import GHNConfig
@@ -111,6 +112,7 @@ def _train(
         "node_types": node_type or [],
         "settings": settings,
     }
+    avoid_broken_bfloat16()
     with errors_in_one_line(debug):
         if processes == 1:
             _work(arguments)

@@ -6,6 +6,10 @@ import pytest
 import torch
 from hypothesis import settings
 
+from ghn_init.cpu.bfloat16 import avoid_broken_bfloat16
+
+avoid_broken_bfloat16()
+
 # a busy machine may take long over an example; that is not what the tests are about
 settings.register_profile("ghn_init", deadline=None, print_blob=True)
 settings.load_profile("ghn_init")

@@ -12,6 +12,7 @@ from typing import Any
 
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from ghn_init.cpu.bfloat16 import require_bfloat16
 from ghn_init.errors import TrainingError
 from ghn_init.hypernet import GHN
 from ghn_init.images import ImageSet
@@ -40,6 +41,9 @@ class Trainer:
         config: the settings.
         group: the processes that train together.
         workers: processes that prepare architectures ahead; 0 for none.
+
+    Raises:
+        TrainingError: bfloat16 is wanted, and ends processes on this CPU.
     """
 
     def __init__(
@@ -52,6 +56,8 @@ class Trainer:
         workers: int = 0,
     ) -> None:
         self.group = Group() if group is None else group
+        if self.group.device.type == "cpu" and (config.matrix_lr or config.precision == "bfloat16"):
+            require_bfloat16()  # Muon works in bfloat16
         self.ghn = ghn.to(self.group.device)
         self.images = images
         self.config = config

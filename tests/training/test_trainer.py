@@ -31,9 +31,10 @@ def out_of_memory():
 
 
 def test_loss_falls_on_an_easy_problem(make_ghn, images):
-    config = small_config(steps=60, batch_size=16, lr=5e-3, warmup=5)
+    config = small_config(steps=60, batch_size=16, lr=2e-3, warmup=5)
     records = run(Trainer(make_ghn(), images, config), log_every=20)
-    assert records[-1].loss < 0.6 * records[0].loss
+    assert records[0].median_loss > 1
+    assert records[-1].median_loss < 0.1  # 0.00 from four seeds; the mean is that of a few outliers
     assert records[-1].accuracy > 0.8
     assert records[-1].architecture_steps == 180
     assert records[-1].rate > 0
