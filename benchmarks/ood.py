@@ -81,8 +81,7 @@ def training_stream(seed: int = SEED, count: int | None = POOL) -> ArchitectureS
     """Architectures as the default's last leg drew them; `count` None for the very ones."""
     leg = json.loads(LEGS.read_text())[-1]
     settings = leg["architectures"] | ({} if count is None else {"count": count})
-    settings["widths"] = tuple(settings["widths"])
-    return ArchitectureStream(ArchitectureConfig(**settings), leg["steps"], seed)
+    return ArchitectureStream(ArchitectureConfig.from_dict(settings), leg["steps"], seed)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,8 +175,8 @@ def subjects(zoo: bool) -> Iterator[Subject]:
 def measure(args: argparse.Namespace) -> None:
     """Accuracies, into a journal that a later run goes on with."""
     torch.set_num_threads(1)
-    images = as_trained(load_images(args.data, EVALUATION), "default")
-    setup = Setup(load("default"), images, image_size=32, images_each=IMAGES)
+    images = as_trained(load_images(args.data, EVALUATION), args.ghn)
+    setup = Setup(load(args.ghn), images, image_size=32, images_each=IMAGES)
 
     def watch(done: int, total: int, result: Result) -> None:
         console.print(f"{done}/{total} {result.name} {result.status} {result.top1} {result.seconds:.1f} s")
@@ -299,6 +298,7 @@ def main() -> None:
     sub = commands.add_parser("measure")
     sub.add_argument("--data", required=True)
     sub.add_argument("--out", type=Path, required=True)
+    sub.add_argument("--ghn", default="default", help="one that is not the default yet: its folder")
     sub.add_argument("--zoo", action=argparse.BooleanOptionalAction, default=True)
     sub.set_defaults(run=measure)
     sub = commands.add_parser("fit")

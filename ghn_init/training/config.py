@@ -63,6 +63,19 @@ class ArchitectureConfig:
         if unknown := sorted(set(self.timm_families) - FAMILIES.keys()):
             raise ValueError(f"timm_families={unknown} are unknown; known are {', '.join(FAMILIES)}")
 
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as JSON types; `from_dict` reads them back."""
+        fields = dataclasses.asdict(self)
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ArchitectureConfig:
+        """Inverse of `to_dict`."""
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in data.items()
+        }
+        return cls(**fields)
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
@@ -147,20 +160,12 @@ class TrainConfig:
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON types; `from_dict` reads them back."""
         data = dataclasses.asdict(self)
-        data["architectures"] = {name: _listed(value) for name, value in data["architectures"].items()}
-        return data
+        return {**data, "architectures": self.architectures.to_dict()}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> TrainConfig:
         """Inverse of `to_dict`."""
-        inner: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in data["architectures"].items()
-        }
-        return cls(**{**data, "architectures": ArchitectureConfig(**inner)})
-
-
-def _listed(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+        return cls(**{**data, "architectures": ArchitectureConfig.from_dict(data["architectures"])})
 
 
 def _positive(config: Any, *names: str) -> None:
