@@ -103,11 +103,10 @@ COMMON: dict[str, Any] = {
     "curve_factor": 3.0,
 }
 STUDIES: dict[str, Study] = {
-    "cifar10": Study("CIFAR-10", "cifar10", tuple(NETWORKS), GHN_STRATEGIES),
+    "strategies": Study("CIFAR-10, all strategies", "cifar10", tuple(NETWORKS), ALL_STRATEGIES),
     "digits": Study("scikit-learn's digits, which the GHN never saw", "digits", FEW, UNSEEN_STRATEGIES),
     "fashion-mnist": Study("Fashion-MNIST, which the GHN never saw", "fashion-mnist", FEW, UNSEEN_STRATEGIES),
     "cifar10-100": Study("CIFAR-10, 100 images a class", "cifar10", FEW, ALL_STRATEGIES, {"train_per_class": 100}),
-    "strategies": Study("CIFAR-10, all strategies", "cifar10", tuple(NETWORKS), ALL_STRATEGIES),
     "blends": Study(
         "CIFAR-10, shares of random numbers",
         "cifar10",
