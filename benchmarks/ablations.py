@@ -1,6 +1,7 @@
 """What pays when a GHN is trained with little compute: variants of one short run, each on the same budget.
 
-    python benchmarks/ablations.py --data train.parquet --out ablations [--architecture-steps 900] [--only conv lowrank]
+    python benchmarks/ablations.py --data train.parquet --out ablations [--architecture-steps 900]
+    python benchmarks/ablations.py … --only "low-rank decoder" "gated graph network"
     python benchmarks/ablations.py … --teacher teacher.safetensors --only …   # from benchmarks/teacher.py
 
 Every variant starts from random weights, sees the same number of architecture-steps, and is scored by its averaged
@@ -115,13 +116,13 @@ def main() -> None:
     parser.add_argument("--teacher", type=Path, help="what benchmarks/teacher.py wrote; needed by variants with one")
     parser.add_argument("--only", nargs="+", choices=list(VARIANTS))
     args = parser.parse_args()
+    if args.teacher is None and (needing := [name for name in args.only or () if name in TAUGHT]):
+        parser.error(f"{needing[0]!r} needs --teacher")
     torch.set_num_threads(1)
     args.out.mkdir(parents=True, exist_ok=True)
     path = args.out / "results.jsonl"
     found = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     for name in args.only or (name for name in VARIANTS if args.teacher or name not in TAUGHT):
-        if name in TAUGHT and args.teacher is None:
-            parser.error(f"{name!r} needs --teacher")
         if name in {row["variant"] for row in found}:
             continue
         found.append(run(name, args.data, args.architecture_steps, args.teacher))

@@ -191,7 +191,7 @@ def describe(args: argparse.Namespace) -> None:
     statistics = statistics_of(ghn)
     assert statistics is not None
     results = [json.loads(line) for folder in args.results for line in (folder / "networks.jsonl").open()]
-    measured = {row["name"]: row for row in results if row.get("top1") is not None}
+    measured = {row["name"]: row for row in results if row["start"] == "predicted" and row["top1"] is not None}
     known = {subject.name: subject for subject in [*subjects(True), *split_networks(["test"], 500)]}
     rows = []
     for name, row in measured.items():

@@ -3,7 +3,8 @@
     python benchmarks/paired.py runs/ood runs/test
 
 The folders are results of `ghn-init eval` or `benchmarks/ood.py measure` with the other GHN. The default's accuracies
-are those of `ood/networks.json`, on the same images; run this before `ood.py describe` writes the other's there.
+are those of `ood/networks.json`, to be compared with results on the same data; run this before `ood.py describe` writes
+the other's there.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ NETWORKS = Path(__file__).with_name("ood") / "networks.json"
 def read(folders: list[Path]) -> dict[tuple[str, int], float]:
     """Accuracies by name and number of images; networks that failed have none."""
     rows = [json.loads(line) for folder in folders for line in (folder / "networks.jsonl").open()]
-    return {(row["name"], row["images"]): row["top1"] for row in rows if row.get("top1") is not None}
+    predicted = [row for row in rows if row["start"] == "predicted"]
+    return {(row["name"], row["images"]): row["top1"] for row in predicted if row["top1"] is not None}
 
 
 def main() -> None:
@@ -36,6 +38,8 @@ def main() -> None:
     for row in json.loads(NETWORKS.read_text()):
         if (key := (row["name"], row["images"])) in other:
             pairs[row["column"]].append((row["top1"], other[key]))
+    if not pairs:
+        parser.error(f"no network there has as many images as one in {NETWORKS.name}: nothing to compare")
     table = plain_table("networks", "number", "default", "other", "difference", "other better", "default better")
     for column, both in sorted(pairs.items()):
         before, after = zip(*both, strict=True)

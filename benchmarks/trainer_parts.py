@@ -108,8 +108,8 @@ def making() -> Iterator[tuple[str, float, float]]:
     yield "making one of timm's models without values", plain / len(models), fast / len(models)
 
 
-def step_seconds(split: str, keep: bool) -> float:
-    """Of the first networks of a split, 64 images of 32 x 32."""
+def step_time(split: str, keep: bool) -> float:
+    """Milliseconds for the first networks of a split, 64 images of 32 x 32."""
     if keep:
         keep_freed_memory()
     torch.manual_seed(0)
@@ -142,7 +142,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if arguments.step:
-        sys.stdout.write(str(step_seconds(arguments.step, arguments.keep == "yes")))
+        sys.stdout.write(str(step_time(arguments.step, arguments.keep == "yes")))
         return
     sys.stdout.write("| part | without, ms | with, ms |\n| --- | --- | --- |\n")
     for name, without, now in rows():

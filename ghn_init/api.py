@@ -72,8 +72,9 @@ def apply(
             graphs the GHN reads in one pass. Their weights equal those of single calls to rounding, as `predict` says.
         ghn: what predicts: None for the checkpoint that comes with the package, the name of a known checkpoint
             ("ghn3-xl"), a Hub repository ("user/repo"), a folder or file, or a GHN.
-        noise: standard deviation of the noise that tells tiled copies apart; 0 for the bare prediction.
-        seed: seed of the noise, and of the random numbers of `blend`.
+        noise: standard deviation of the noise that tells tiled copies apart; the bare prediction has
+            none of it, and `blend` 0.
+        seed: seed of the noise, and of the random numbers of `blend` and `floor`.
         head: whether to predict the classifier head: None if its number of classes is the checkpoint's, True in any
             case (another number of classes is tiled like any weight), False never.
         exclude: patterns (as in `fnmatch`) of names of parameters to leave alone, or of modules all of whose
@@ -83,7 +84,8 @@ def apply(
             to 1 for normal numbers of its size; or shares by pattern as for `exclude`, of which the first that fits
             counts, and none where none fits. The scale of each out channel stays the predicted one.
         floor: where random numbers are mixed in, out channels of weights whose root mean square is predicted smaller
-            than this share of He's deviation, sqrt(2 / fan-in), are drawn from He's normal distribution instead. A GHN
+            than this share of He's deviation (sqrt(2 / fan-in); for depthwise and flat kernels sqrt(1 / fan-in), as the
+            GHN's own fan-in normalisation has it) are drawn from He's normal distribution instead. A GHN
             that has learnt nothing about a layer predicts the same small numbers for it everywhere, and a network
             hardly learns from these. Heads, tables and tokens are not concerned; 0 for no such limit.
         example_inputs: see `ghn_init.trace`.

@@ -120,8 +120,11 @@ class Report(Rendered):
             shown = list(self.not_understood.items())[:_SHOWN]
             yield line("layers without a rule: ", ", ".join(f"{name} ({count})" for name, count in shown))
         if self.replaced:
-            what = f"smaller than {self.floor:g} of He's deviation, so drawn at random: {len(self.replaced)} tensors, "
-            yield line(what, f"such as {next(iter(self.replaced))}")
+            count = sum(round(share * self.predicted[name]) for name, share in self.replaced.items())
+            yield line(
+                f"of these drawn at random, for being below {self.floor:g} of He's deviation: {count:,} parameters in "
+                f"{len(self.replaced)} tensors, such as {next(iter(self.replaced))}"
+            )
         if self.familiarity is not None:
             yield line("familiarity: ", (self.familiarity, "bold yellow" if self.familiarity.far else ""))
         if self.calibration is not None:

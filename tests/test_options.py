@@ -173,12 +173,37 @@ def test_the_floor_works_by_out_channel_and_says_how_many(ghn, model, tmp_path):
     changed = (prediction[name] != pure[name]).flatten(1).all(dim=1)
     assert prediction.report.replaced[name] == pytest.approx(float(changed.float().mean()))
     assert 0.2 < prediction.report.replaced[name] < 0.8
-    assert f"such as {next(iter(prediction.report.replaced))}" in str(prediction.report)
+    assert f"such as {next(iter(prediction.report.replaced))}" in " ".join(str(prediction.report).split())
     prediction.save(tmp_path / "net.safetensors")
     assert torch.equal(load_file(tmp_path / "net.safetensors")[name], prediction[name])
 
 
-def test_numbers_in_place_of_small_weights_fit_into_half_precision_or_are_refused(ghn):
+@pytest.mark.parametrize("out", [17, 40, 70])
+def test_the_share_that_the_floor_replaces_counts_each_tile_as_far_as_it_goes(ghn, out):
+    layer = nn.Sequential(nn.Conv2d(8, out, 3), nn.ReLU(), nn.Conv2d(out, 10, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    pure = ghn_init.predict(layer, ghn, noise=0, floor=0)
+    rms = pure["0.weight"].square().mean((1, 2, 3)).sqrt() / (2 / 72) ** 0.5
+    prediction = ghn_init.predict(layer, ghn, noise=0, floor=float(rms.quantile(0.3)))
+    changed = (prediction["0.weight"] != pure["0.weight"]).flatten(1).all(dim=1)
+    assert 0 < changed.sum() < out
+    assert prediction.report.replaced["0.weight"] == pytest.approx(float(changed.float().mean()))
+
+
+def test_norms_over_several_dimensions_are_factors_and_offsets(ghn):
+    model = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.LayerNorm([16, 8, 8]), nn.Flatten(), nn.Linear(1024, 10))
+    values = ghn_init.predict(model, ghn, example_inputs=torch.zeros(1, 3, 8, 8))
+    flat = ghn_init.predict(
+        nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.Flatten(), nn.LayerNorm(1024), nn.Linear(1024, 10)),
+        ghn,
+        example_inputs=torch.zeros(1, 3, 8, 8),
+    )
+    for name, like in (("1.weight", "2.weight"), ("1.bias", "2.bias")):
+        assert values[name].shape == (16, 8, 8)
+        assert values[name].mean() == pytest.approx(float(flat[like].mean()), abs=0.3)
+    assert values["1.weight"].mean() > 0.5
+
+
+def test_numbers_in_place_of_small_weights_fit_into_half_precision(ghn):
     wide = nn.Sequential(nn.Conv2d(3, 8, 1), nn.ReLU(), nn.Conv2d(8, 10, 1)).half()
     ghn_init.apply(wide, ghn, floor=50.0)
     assert all(torch.isfinite(value).all() for value in wide.parameters())

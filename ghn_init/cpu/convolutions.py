@@ -97,7 +97,7 @@ def conv2d(
 ) -> Tensor:
     """`torch.nn.functional.conv2d`, by the fastest way that is known here. For CPU, without autocast."""
     gaps = _pair(dilation)
-    zeros = _padding(padding, weight, gaps)
+    zeros = _padding(padding, weight, gaps, _pair(stride))
     if input.dim() != 4 or zeros is None:
         return F.conv2d(input, weight, bias, stride, padding, dilation, groups)
     found = Convolution(input, weight, _pair(stride), zeros, gaps, groups)()
@@ -108,10 +108,12 @@ def _pair(value: Any) -> Pair:
     return (value, value) if isinstance(value, int) else (value[0], value[-1])
 
 
-def _padding(value: Any, weight: Tensor, dilation: Pair) -> Pair | None:
-    """Zeros on each side; None where one side has more than the other."""
+def _padding(value: Any, weight: Tensor, dilation: Pair, stride: Pair) -> Pair | None:
+    """Zeros on each side; None where one side has more than the other, or torch refuses it."""
     if not isinstance(value, str):
         return _pair(value)
     if value == "valid":
         return _NONE
+    if value != "same" or stride != (1, 1):
+        return None
     return depthwise.same_padding(weight, dilation) if depthwise.is_odd(weight) else None

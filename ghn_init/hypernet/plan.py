@@ -184,7 +184,10 @@ class DecodePlan:
                 numbers = pool if mixed.amplitude is None else unit
                 self._write(destinations[name], name, mixed.part, rows.first, rows.period, numbers, mixed.amplitude)
                 if mixed.replaced is not None:
-                    replaced[name] = replaced.get(name, 0.0) + mixed.replaced.sum() / rows.period
+                    out = self.targets[name].shape[0]
+                    places = torch.arange(rows.first, rows.first + len(mixed.replaced), device=rows.values.device)
+                    repeats = -((places - out) // rows.period)  # the last tile may be cut
+                    replaced[name] = replaced.get(name, 0.0) + (mixed.replaced * repeats).sum() / out
         return {name: share for name, share in zip(replaced, _numbers(replaced.values()), strict=True) if share}
 
     def _check(self, destinations: Mapping[str, Tensor]) -> None:

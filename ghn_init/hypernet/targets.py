@@ -18,6 +18,8 @@ Kind = Literal["vector", "block", "class_vector", "class_block"]
 
 #: Node types whose parameters multiply no inputs.
 _NO_WEIGHTS = frozenset({"pos_enc", "token", "rel_pos", "layer_scale", "embedding"})
+#: Node types whose parameters are vectors of factors and offsets, over how many dimensions whatever.
+_NORMS = frozenset({"bn", "ln"})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -122,13 +124,13 @@ def _target(name: str, row: int, index: int, node: Node, config: GHNConfig) -> T
     if len(shape) > 5:
         raise PredictionError(f"parameter {name} of shape {shape} has more dimensions than the 5 that a GHN knows")
     param_shape = shape if node.param_shape is None else node.param_shape
-    if len(shape) < 2:
+    if len(shape) < 2 or node.type in _NORMS:
         return Target(
             name=name,
             node=index,
             kind="class_vector" if node.head else "vector",
             row=row,
-            shape=shape or (1,),
+            shape=(math.prod(shape),),
             depth=1,
             scale=1.0,
             param_shape=_checked(name, param_shape, math.prod(shape)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import typing
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -54,14 +55,16 @@ class ArchitectureConfig:
     def __post_init__(self) -> None:
         _positive(self, "count", "max_cells", "image_size", "fixed_image_size", "curriculum")
         shares = (self.classic, self.timm)
-        if min(shares) < 0 or sum(shares) > 1:
+        if not (min(shares) >= 0 and sum(shares) <= 1):  # nor where one is not a number
             raise ValueError(f"classic={self.classic} and timm={self.timm} must be shares that sum to at most 1")
-        if self.cost_power < 0:
-            raise ValueError(f"cost_power={self.cost_power} must not be negative")
+        if not 0 <= self.cost_power < math.inf:
+            raise ValueError(f"cost_power={self.cost_power} must be finite and not negative")
         if any(width < 8 or width % 8 for width in self.widths):
             raise ValueError(f"widths={self.widths} must be positive multiples of 8")
         if unknown := sorted(set(self.timm_families) - FAMILIES.keys()):
             raise ValueError(f"timm_families={unknown} are unknown; known are {', '.join(FAMILIES)}")
+        if self.timm_families and not self.timm:
+            raise ValueError("timm_families needs a share of timm's models: timm=0 draws none")
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON types; `from_dict` reads them back."""
@@ -140,8 +143,8 @@ class TrainConfig:
             self, "steps", "meta_batch", "batch_size", "lr", "clip", "network_clip", "decoder_gain", "eval_images"
         )
         for name in ("matrix_lr", "weight_decay", "warmup", "penalty", "validation", "eval_networks"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name}={getattr(self, name)} must not be negative")
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name}={getattr(self, name)} must be finite and not negative")
         for name in ("ema", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be at least 0 and less than 1")
@@ -170,5 +173,5 @@ class TrainConfig:
 
 def _positive(config: Any, *names: str) -> None:
     for name in names:
-        if getattr(config, name) <= 0:
-            raise ValueError(f"{name}={getattr(config, name)} must be positive")
+        if not 0 < getattr(config, name) < math.inf:
+            raise ValueError(f"{name}={getattr(config, name)} must be positive and finite")

@@ -24,6 +24,7 @@ from filelock import FileLock, Timeout
 
 from ghn_init.atomic import write_text_atomically
 from ghn_init.errors import TrainingError
+from ghn_init.training.config import TrainConfig
 
 SETTINGS_FILE = "run.json"
 GHN_FOLDER, BEST_FOLDER, STATES_FOLDER = "ghn", "best", "states"
@@ -95,6 +96,7 @@ def check_same(folder: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> 
         TrainingError: with the settings that differ, old and new.
     """
     before, after = (_flat({name: settings.get(name) for name in DETERMINING}) for settings in (old, new))
+    before = _flat({"training": TrainConfig(steps=1).to_dict()}) | before  # settings that were not there yet
     may_differ = {"training.steps"} if new["training"]["schedule"] == "wsd" else set()
     differences = [
         f"{key} was {before.get(key)!r}, is {after.get(key)!r}"

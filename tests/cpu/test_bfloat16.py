@@ -18,7 +18,8 @@ def machine(monkeypatch, tmp_path):
         (tmp_path / "cpuinfo").write_text(f"flags : fpu {flags}\n")
         monkeypatch.setattr(bfloat16, "_CPU_INFO", tmp_path / "cpuinfo")
         monkeypatch.setattr(bfloat16, "_TRIAL", trial)
-        monkeypatch.delenv(bfloat16.VARIABLE, raising=False)
+        monkeypatch.setenv(bfloat16.VARIABLE, "")  # so that what the code sets is undone
+        monkeypatch.delenv(bfloat16.VARIABLE)
         bfloat16._tried.cache_clear()
 
     yield made

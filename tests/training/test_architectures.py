@@ -1,4 +1,5 @@
 import dataclasses
+import math
 import statistics
 
 import pytest
@@ -74,6 +75,13 @@ def test_cheap_networks_come_first():
 def test_impossible_settings_are_refused():
     with pytest.raises(ValueError, match="lr=0"):
         TrainConfig(steps=1, lr=0)
+    for name in ("lr", "clip", "network_clip", "decoder_gain", "matrix_lr", "weight_decay", "penalty", "ema"):
+        for value in (math.nan, math.inf):
+            with pytest.raises(ValueError, match=f"{name}={value}"):
+                TrainConfig(steps=1, **{name: value})
+    for name in ("classic", "timm", "cost_power", "curriculum"):
+        with pytest.raises(ValueError, match=f"{name}=nan"):
+            ArchitectureConfig(**{name: math.nan})
     with pytest.raises(ValueError, match="ema=1"):
         TrainConfig(steps=1, ema=1)
     with pytest.raises(ValueError, match="schedule='linear' is unknown; known are cosine, wsd"):
@@ -83,7 +91,9 @@ def test_impossible_settings_are_refused():
     with pytest.raises(ValueError, match="multiples of 8"):
         ArchitectureConfig(widths=(12,))
     with pytest.raises(ValueError, match=r"timm_families=\['vits'\] are unknown; known are resnet, "):
-        ArchitectureConfig(timm_families=("vit", "vits"))
+        ArchitectureConfig(timm=1.0, timm_families=("vit", "vits"))
+    with pytest.raises(ValueError, match="timm_families needs a share"):
+        ArchitectureConfig(timm_families=("vit",))
     with pytest.raises(ValueError, match=r"augment='mixup' is unknown; known are none, .*standard"):
         TrainConfig(steps=1, augment="mixup")
     with pytest.raises(ValueError, match="validation=0"):
@@ -101,6 +111,6 @@ def test_limits_that_nothing_keeps_to_are_an_error():
 
 
 def test_settings_survive_json():
-    config = TrainConfig(steps=5, architectures=ArchitectureConfig(widths=(8, 16), timm_families=("vit",)))
+    config = TrainConfig(steps=5, architectures=ArchitectureConfig(widths=(8, 16), timm=0.5, timm_families=("vit",)))
     assert TrainConfig.from_dict(config.to_dict()) == config
     assert TrainConfig.from_dict(dataclasses.replace(config, lr=0.5).to_dict()) != config
