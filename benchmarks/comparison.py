@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import timm
-from comparison_kept import restore
+from comparison_kept import name_of, restore
 from rich.console import Console
 from torch import nn
 
@@ -170,7 +170,11 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--study", choices=STUDIES, action="append", help="only this; repeatable")
     parser.add_argument(
-        "--again", action="append", default=[], help="strategy to train anew while others are kept; repeatable"
+        "--again",
+        action="append",
+        default=[],
+        choices=sorted({name_of(strategy) for strategy in ALL_STRATEGIES}),
+        help="strategy to train anew while others are kept; repeatable",
     )
     arguments = parser.parse_args()
     sources = {"cifar10": arguments.cifar10, "fashion-mnist": arguments.fashion_mnist, "digits": "digits"}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import json
+import tempfile
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -20,29 +22,44 @@ _READ = {"steps": int, "seed": int, "lr": float, "accuracy": float, "diverged": 
 
 
 def restore(kept: Path, out: Path, again: Collection[str], config: CompareConfig, data: Data) -> int:
-    """Writes the journal of a comparison from ``runs.csv`` and ``curves.csv``, unless there is one.
+    """Writes the journal of a comparison from ``runs.csv`` and ``curves.csv``, whole, unless there is one.
 
     How long a training took is not kept, and 0 in the journal.
 
     Args:
-        kept: the folder with these files.
+        kept: the folder with these files and ``settings.json``.
         out: the comparison's folder.
         again: names of strategies whose trainings are left out, to be made again.
-        config: the settings, strategies in their canonical form; those of the kept trainings must have been the same.
+        config: the settings, strategies in their canonical form.
         data: the images.
 
     Returns:
         how many trainings there are in it now; 0 where the journal was there, or nothing is kept.
+
+    Raises:
+        ValueError: the kept trainings had other settings.
     """
     path = out / JOURNAL
     if path.exists() or not (kept / "runs.csv").exists():
         return 0
-    results = [result for result in _results(kept) if result.strategy.split(",")[0] not in again]
+    before = json.loads((kept / "settings.json").read_text())["config"]
+    now = json.loads(json.dumps(config.of_runs()))
+    if changed := [name for name, value in now.items() if before[name] != value]:
+        raise ValueError(f"{kept}: its trainings had other settings: {', '.join(changed)}")
+    results = [result for result in _results(kept) if name_of(result.strategy) not in again]
     out.mkdir(parents=True, exist_ok=True)
-    journal = Journal(path, settings(config, data))
-    for result in results:
-        journal.append(dataclasses.asdict(result))
+    with tempfile.TemporaryDirectory(dir=out) as folder:
+        journal = Journal(Path(folder) / JOURNAL, settings(config, data))
+        for result in results:
+            journal.append(dataclasses.asdict(result))
+        for file in sorted(Path(folder).iterdir(), reverse=True):  # the settings before what they are of
+            file.rename(out / file.name)
     return len(results)
+
+
+def name_of(strategy: str) -> str:
+    """Of a strategy's spec, without its arguments."""
+    return strategy.split(",")[0].split(":")[0]
 
 
 def _results(kept: Path) -> Iterator[RunResult]:
