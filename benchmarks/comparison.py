@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import timm
-from comparison_kept import name_of, restore
+from comparison_kept import restore
 from rich.console import Console
 from torch import nn
 
 from ghn_init.allocator import keep_freed_memory
 from ghn_init.comparison import CompareConfig, ComparisonResult, Progress, compare, load_data
-from ghn_init.comparison.strategies import canonical
+from ghn_init.strategies import parse
 
 HERE = Path(__file__).parent
 PAGE = HERE / "comparison.md"
@@ -123,7 +123,7 @@ def run(
 ) -> ComparisonResult:
     """One study, from where it was; with `again`, from what the repository keeps but for these strategies."""
     study = STUDIES[name]
-    config = CompareConfig(strategies=canonical(study.strategies), **(COMMON | study.settings))
+    config = CompareConfig(strategies=study.strategies, **(COMMON | study.settings))
     images = load_data(sources[study.data], config)
     if again:
         taken = restore(RAW / name, out / name, again, config, images)
@@ -173,7 +173,7 @@ def main() -> None:
         "--again",
         action="append",
         default=[],
-        choices=sorted({name_of(strategy) for strategy in ALL_STRATEGIES}),
+        choices=sorted({parse(strategy).entry.name for strategy in ALL_STRATEGIES}),
         help="strategy to train anew while others are kept; repeatable",
     )
     arguments = parser.parse_args()

@@ -16,6 +16,7 @@ from ghn_init.comparison.config import CompareConfig
 from ghn_init.comparison.run import JOURNAL, settings
 from ghn_init.comparison.runs import RunResult
 from ghn_init.evaluation.journal import Journal
+from ghn_init.strategies import parse
 
 #: Readers of the columns; the others are text.
 _READ = {"steps": int, "seed": int, "lr": float, "accuracy": float, "diverged": int}
@@ -30,7 +31,7 @@ def restore(kept: Path, out: Path, again: Collection[str], config: CompareConfig
         kept: the folder with these files and ``settings.json``.
         out: the comparison's folder.
         again: names of strategies whose trainings are left out, to be made again.
-        config: the settings, strategies in their canonical form.
+        config: the settings.
         data: the images.
 
     Returns:
@@ -46,7 +47,7 @@ def restore(kept: Path, out: Path, again: Collection[str], config: CompareConfig
     now = json.loads(json.dumps(config.of_runs()))
     if changed := [name for name, value in now.items() if before[name] != value]:
         raise ValueError(f"{kept}: its trainings had other settings: {', '.join(changed)}")
-    results = [result for result in _results(kept) if name_of(result.strategy) not in again]
+    results = [result for result in _results(kept) if parse(result.strategy).entry.name not in again]
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out) as folder:
         journal = Journal(Path(folder) / JOURNAL, settings(config, data))
@@ -55,11 +56,6 @@ def restore(kept: Path, out: Path, again: Collection[str], config: CompareConfig
         for file in sorted(Path(folder).iterdir(), reverse=True):  # the settings before what they are of
             file.rename(out / file.name)
     return len(results)
-
-
-def name_of(strategy: str) -> str:
-    """Of a strategy's spec, without its arguments."""
-    return strategy.split(",")[0].split(":")[0]
 
 
 def _results(kept: Path) -> Iterator[RunResult]:

@@ -29,6 +29,7 @@ import numpy as np
 import timm
 import torch
 import torchvision
+from paired import predicted_rows
 from rich.console import Console
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
@@ -190,8 +191,7 @@ def describe(args: argparse.Namespace) -> None:
     ghn = load(str(args.config.parent))
     statistics = statistics_of(ghn)
     assert statistics is not None
-    results = [json.loads(line) for folder in args.results for line in (folder / "networks.jsonl").open()]
-    measured = {row["name"]: row for row in results if row["start"] == "predicted" and row["top1"] is not None}
+    measured = {row["name"]: row for row in predicted_rows(args.results)}
     known = {subject.name: subject for subject in [*subjects(True), *split_networks(["test"], 500)]}
     rows = []
     for name, row in measured.items():

@@ -14,6 +14,7 @@ import json
 import statistics
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -22,18 +23,18 @@ from ghn_init.rendering import plain_table
 NETWORKS = Path(__file__).with_name("ood") / "networks.json"
 
 
-def read(folders: list[Path]) -> dict[tuple[str, int], float]:
-    """Accuracies by name and number of images; networks that failed have none."""
+def predicted_rows(folders: list[Path]) -> list[dict[str, Any]]:
+    """The results with predicted weights; networks that failed have none."""
     rows = [json.loads(line) for folder in folders for line in (folder / "networks.jsonl").open()]
-    predicted = [row for row in rows if row["start"] == "predicted"]
-    return {(row["name"], row["images"]): row["top1"] for row in predicted if row["top1"] is not None}
+    return [row for row in rows if row["start"] == "predicted" and row["top1"] is not None]
 
 
 def main() -> None:
     """Read the command line, print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path, nargs="+", help="folders with networks.jsonl")
-    other = read(parser.parse_args().results)
+    rows = predicted_rows(parser.parse_args().results)
+    other = {(row["name"], row["images"]): row["top1"] for row in rows}
     pairs = defaultdict(list)
     for row in json.loads(NETWORKS.read_text()):
         if (key := (row["name"], row["images"])) in other:

@@ -112,5 +112,5 @@ def test_what_pytorch_is_slow_at_is_not_asked_of_it():
 @pytest.mark.parametrize(("padding", "stride"), [("same", 2), ("neither", 1)])
 def test_paddings_that_torch_refuses_are_refused(padding, stride):
     x, weight = torch.ones(1, 4, 8, 8), torch.ones(4, 1, 3, 3)
-    with pytest.raises((RuntimeError, ValueError)), fast_on_cpu(torch.device("cpu")):
+    with pytest.raises((RuntimeError, ValueError)), fast_on_cpu(CPU):
         F.conv2d(x, weight, padding=padding, stride=stride, groups=4)
