@@ -27,6 +27,10 @@ class TrainingError(GHNInitError):
     """A GHN could not be trained or evaluated, or a run not be continued."""
 
 
+class MergingError(GHNInitError):
+    """A network changes a tensor in place in a way that needs all its channels, of which equal ones are kept once."""
+
+
 class DataError(GHNInitError, ValueError):
     """Images could not be found, read or used."""
 

@@ -65,6 +65,19 @@ class Target:
         out, inner, height, width = self.shape
         return min(out, largest[0]), min(inner, largest[1]), height, width
 
+    def periods(self, largest: tuple[int, int, int, int]) -> tuple[int, int] | None:
+        """After how many numbers the parameter repeats, as the decoder makes blocks of at most `largest`.
+
+        Returns:
+            The number along its first dimension and that along its second one (1 for vectors); they are the sizes of
+            the dimensions where nothing is repeated. None where its numbers lie in another order than the block's.
+        """
+        apart = self.table or self.transposed or self.depth > 1 or self.param_shape[:2] != self.shape[:2]
+        if apart:
+            return None
+        rows = self.shape[0] if self.kind in ("class_vector", "class_block") else min(self.shape[0], largest[0])
+        return rows, min(self.shape[1], largest[1]) if len(self.shape) > 1 else 1
+
 
 def targets(graph: ArchGraph, config: GHNConfig, *, head: bool = True) -> tuple[list[Target], dict[str, str]]:
     """What a GHN predicts for a graph, in the order of its nodes, and the parameters that it leaves out, with reasons.

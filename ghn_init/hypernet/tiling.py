@@ -45,11 +45,7 @@ def tiled(block: Tensor, shape: Sequence[int]) -> Tensor:
 
 
 class _Tile(torch.autograd.Function):
-    """Repeats along the leading two dimensions.
-
-    The tiles' gradients are added up as they lie, first along one dimension and then along the other: neither has a
-    cut-off tile to be padded, nor are sums taken over short strides.
-    """
+    """Repeats along the leading two dimensions."""
 
     @staticmethod
     def forward(ctx: Any, block: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -61,13 +57,42 @@ class _Tile(torch.autograd.Function):
     @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         (gradient,) = gradients
-        for dimension, size in enumerate(ctx.shape[:2]):
-            first, *others = torch.split(gradient, size, dimension)
-            if others:
-                gradient = first.clone()
-                for other in others:
-                    gradient.narrow(dimension, 0, other.shape[dimension]).add_(other)
-        return gradient, None
+        return _summed(gradient, ctx.shape[:2]), None
+
+
+def _summed(whole: Tensor, sizes: Sequence[int]) -> Tensor:
+    """The sum over the tiles, of such sizes along the leading dimensions.
+
+    They are added up as they lie, first along one dimension and then along the other: neither has a cut-off tile to be
+    padded, nor are sums taken over short strides.
+    """
+    for dimension, size in enumerate(sizes):
+        first, *others = torch.split(whole, size, dimension)
+        if others:
+            whole = first.clone()
+            for other in others:
+                whole.narrow(dimension, 0, other.shape[dimension]).add_(other)
+    return whole
+
+
+def alike(whole: Tensor, sizes: Sequence[int]) -> Tensor:
+    """Every number replaced by the mean over its copies in all tiles.
+
+    Of a gradient by a repeated parameter that is the part that repeats, which is all that can be followed.
+
+    Args:
+        whole: of the parameter's shape.
+        sizes: of a tile along the leading dimensions, not larger than those of `whole`.
+    """
+    sizes = sizes[: whole.dim()]
+    if tuple(sizes) == whole.shape[: len(sizes)]:
+        return whole
+    block = _summed(whole, sizes)
+    for dimension, size in enumerate(sizes):
+        copies, more = divmod(whole.shape[dimension], size)  # the first `more` have one more
+        block.narrow(dimension, 0, more).div_(copies + 1)
+        block.narrow(dimension, more, size - more).div_(copies)
+    return tiled(block, whole.shape)
 
 
 def assembled(block: Tensor, target: Target) -> Tensor:

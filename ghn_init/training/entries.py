@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import nn
@@ -14,12 +15,15 @@ from ghn_init.graph.arch import ArchGraph
 from ghn_init.graph.skip_init import skip_init
 from ghn_init.graph.vocabulary import restricted
 from ghn_init.hypernet import GHNConfig
-from ghn_init.hypernet.targets import targets
+from ghn_init.hypernet.targets import Target, targets
 from ghn_init.training.architectures import Drawn
 from ghn_init.training.config import TrainConfig
 
 #: Entries that a process keeps, for runs that see few architectures many times.
 CACHED = 1000
+#: How much of a network's load must fall away for equal channels to be worth merging: that takes time, too
+#: (`benchmarks/merging.py`).
+WORTHWHILE = 75e6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +37,8 @@ class Entry:
         graph: the graph that the GHN reads.
         skeleton: the module for `torch.func.functional_call`: predicted parameters are on the meta device, buffers and
             parameters that the GHN does not predict have their own initial values.
+        periods: after how many numbers its predicted weights repeat (`Target.periods`), by name; empty where that saves
+            nothing.
     """
 
     name: str
@@ -40,6 +46,7 @@ class Entry:
     image_size: int
     graph: ArchGraph
     skeleton: nn.Module
+    periods: dict[str, tuple[int, int]]
 
     @functools.cached_property
     def cost(self) -> float:
@@ -75,7 +82,8 @@ def make_entry(
     parameters = {name for name, _ in skeleton.named_parameters(remove_duplicate=False)}
     if parameters - predicted or next(skeleton.buffers(), None) is not None:
         skeleton = _with_values(architecture, config.num_classes, image_size, predicted)
-    return Entry(name, architecture, image_size, graph, skeleton.requires_grad_(False))
+    periods = _periods(graph, wanted, config, architecture.load(image_size))
+    return Entry(name, architecture, image_size, graph, skeleton.requires_grad_(False), periods)
 
 
 class Entries:
@@ -106,6 +114,19 @@ def evaluation_entries(split: str, count: int, config: GHNConfig, train: TrainCo
 
     size = train.architectures.fixed_image_size
     return [make_entry(sample(split, index), size, config=config, name=f"{split}/{index}") for index in range(count)]
+
+
+def _periods(graph: ArchGraph, wanted: Iterable[Target], config: GHNConfig, load: float) -> dict[str, tuple[int, int]]:
+    """After how many numbers the weights of a network of such a load repeat; empty where that saves little."""
+    known = [(target, target.periods(config.max_shape)) for target in wanted]
+    kernels = [(target, periods) for target, periods in known if len(target.param_shape) == 4 and periods]
+    numbers = sum(target.numel for target, _ in kernels)
+    kept = sum(math.prod(periods) * math.prod(target.shape[2:]) for target, periods in kernels)
+    # what layer norm follows has its channels last, where nothing is merged
+    channels_last = sum(node.type == "ln" for node in graph.nodes)
+    if len(kernels) <= channels_last or load * (1 - kept / numbers) < WORTHWHILE:
+        return {}
+    return {target.name: periods for target, periods in known if periods}
 
 
 def _with_values(architecture: AnyArchitecture, classes: int, image_size: int, predicted: set[str]) -> nn.Module:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 
 import torch
 from torch import Tensor
@@ -10,8 +11,12 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from ghn_init.cpu import fast_on_cpu
-from ghn_init.hypernet.tiling import split_rows
+from ghn_init.errors import MergingError
+from ghn_init.hypernet.tiling import alike, split_rows
+from ghn_init.merging import Merged, whole
 from ghn_init.training.entries import Entry
+
+logger = logging.getLogger(__name__)
 
 #: How images and kernels lie in memory, by device: on CPU depthwise convolutions are several times faster so.
 LAYOUTS = {"cpu": torch.channels_last}
@@ -25,7 +30,8 @@ class NetworkStep:
         loss: cross-entropy on the batch, float32 scalar.
         correct: share of the batch classified rightly, float32 scalar.
         finite: whether the loss and all gradients are finite, bool scalar.
-        gradients: by parameter name, float32; zeros if not `finite`.
+        gradients: by parameter name, float32; zeros if not `finite`. Those by weights that repeat (`Entry.periods`) are
+            means over the copies: what the GHN's backward step adds up is the same.
     """
 
     loss: Tensor
@@ -50,7 +56,7 @@ def network_step(
 
     Args:
         entry: the network.
-        predicted: its parameters, float32; they are detached.
+        predicted: its parameters, float32, which repeat as the entry says; they are detached.
         images: float32 (batch, 3, h, w).
         labels: classes, int64 (batch,), or their probabilities, float32 (batch, classes).
         clip: the gradient is scaled down to this norm, so that no single network rules a meta-batch.
@@ -63,13 +69,16 @@ def network_step(
     device = images.device.type
     leaves = {name: _laid_out(value.detach(), device).requires_grad_() for name, value in predicted.items()}
     with torch.autocast(device, dtype=amp, enabled=amp is not None), fast_on_cpu(images.device):
-        logits = functional_call(entry.skeleton, leaves, (_laid_out(images, device),)).float()
+        logits = _run(entry, leaves, _laid_out(images, device)).float()
     loss = F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
     total = loss
     if penalty:
         total = total + penalty * torch.stack([value.norm() for value in leaves.values()]).mean()
     gradients = torch.autograd.grad(total, list(leaves.values()), allow_unused=True, materialize_grads=True)
 
+    # equal weights are to stay equal; with merged channels some of them get the mean anyway, some their own gradient
+    repeated = zip(leaves, gradients, strict=True)
+    gradients = tuple(alike(g, entry.periods[name]) if name in entry.periods else g for name, g in repeated)
     # one vector: a few operations for all tensors together
     flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
     norm = torch.linalg.vector_norm(flat)
@@ -83,6 +92,20 @@ def network_step(
         finite=finite,
         gradients={name: part.view_as(predicted[name]) for name, part in zip(leaves, parts, strict=True)},
     )
+
+
+def _run(entry: Entry, leaves: dict[str, Tensor], images: Tensor) -> Tensor:
+    """The network's logits; on CPU, where arithmetic is what takes time, channels that are equal are computed once."""
+    if not entry.periods or images.device.type != "cpu":
+        result: Tensor = functional_call(entry.skeleton, leaves, (images,))
+        return result
+    try:
+        with Merged((leaves[name], periods) for name, periods in entry.periods.items()):
+            return whole(functional_call(entry.skeleton, leaves, (images,)))
+    except MergingError as error:
+        logger.debug("%s is run with all its channels: %s", entry.name or entry.architecture, error)
+        entry.periods.clear()
+        return _run(entry, leaves, images)
 
 
 def _laid_out(x: Tensor, device: str) -> Tensor:
