@@ -6,9 +6,9 @@ import dataclasses
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from ghn_init.images import ImageSet, normalise
+from ghn_init.merging import merged_call
 
 #: Images a batch in the papers' evaluation; batch statistics depend on it.
 BATCH_SIZE = 64
@@ -49,6 +49,7 @@ def score(
     images: ImageSet,
     *,
     parameters: dict[str, Tensor] | None = None,
+    periods: dict[str, tuple[int, int]] | None = None,
     batch_size: int = BATCH_SIZE,
     indices: Tensor | None = None,
     size: int | None = None,
@@ -60,6 +61,8 @@ def score(
             (`use_batch_statistics`) use those of each batch, as the papers do.
         images: what to classify.
         parameters: used in place of the network's own, by name.
+        periods: after how many numbers which of `parameters` repeat: their equal channels are computed once
+            (`ghn_init.merging`).
         batch_size: images a batch; a last smaller one counts as well.
         indices: int64, the images to take, in this order; None for all, in theirs.
         size: side of the images that the network gets; None for their own.
@@ -70,12 +73,13 @@ def score(
     chosen = torch.arange(len(images)) if indices is None else indices
     if not len(chosen):
         raise ValueError("no images to classify")
+    known = dict(periods or {})
     right = right_in_5 = not_finite = classes = 0
     for batch in torch.split(chosen, batch_size):
         pixels, labels = images.take(batch)
         # depthwise convolutions are several times faster channels-last
         x = normalise(pixels, size, images.mean, images.std).contiguous(memory_format=torch.channels_last)
-        logits = network(x) if parameters is None else functional_call(network, parameters, (x,))
+        logits = network(x) if parameters is None else merged_call(network, parameters, x, known)
         classes = logits.shape[1]
         finite = logits.isfinite().all(dim=1)
         best = logits.topk(min(5, classes), dim=1).indices == labels[:, None]

@@ -14,8 +14,14 @@ from ghn_init.evaluation.accuracy import BATCH_SIZE, score
 from ghn_init.evaluation.failures import Status, noted
 from ghn_init.evaluation.subjects import Skeleton, Subject
 from ghn_init.graph.arch import ArchGraph
+from ghn_init.graph.vocabulary import restricted
 from ghn_init.hypernet import GHN
+from ghn_init.hypernet.targets import targets
 from ghn_init.images import ImageSet
+from ghn_init.merging import Repeats
+
+#: With more of its convolutions' numbers left, a network is run with all channels: merging equal ones takes time, too.
+WORTHWHILE = 0.5
 
 #: Where a network's weights come from: the GHN, or its own initialisation.
 Start = Literal["predicted", "own"]
@@ -129,6 +135,7 @@ def _measure(setup: Setup, task: Task, blank: Result) -> Result:
         network,
         setup.images,
         parameters=predicted,
+        periods=_periods(setup.ghn, skeleton) if predicted else None,
         batch_size=setup.batch_size,
         indices=indices,
         size=setup.image_size,
@@ -153,6 +160,13 @@ def predict_values(ghn: GHN, skeleton: Skeleton) -> dict[str, Tensor]:
     predicted = ghn(skeleton.graph)
     assert isinstance(predicted, dict)
     return predicted
+
+
+def _periods(ghn: GHN, skeleton: Skeleton) -> dict[str, tuple[int, int]]:
+    """After how many numbers predicted weights repeat; empty where merging equal channels saves little."""
+    wanted, _ = targets(restricted(skeleton.graph, ghn.config.node_types), ghn.config)
+    repeats = Repeats.of(skeleton.graph, wanted, ghn.config)
+    return repeats.periods if repeats.kept <= WORTHWHILE else {}
 
 
 def own_network(setup: Setup, subject: Subject, seed: int = 0) -> nn.Module:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import nn
@@ -15,7 +14,8 @@ from ghn_init.graph.arch import ArchGraph
 from ghn_init.graph.skip_init import skip_init
 from ghn_init.graph.vocabulary import restricted
 from ghn_init.hypernet import GHNConfig
-from ghn_init.hypernet.targets import Target, targets
+from ghn_init.hypernet.targets import targets
+from ghn_init.merging import Repeats
 from ghn_init.training.architectures import Drawn
 from ghn_init.training.config import TrainConfig
 
@@ -82,7 +82,9 @@ def make_entry(
     parameters = {name for name, _ in skeleton.named_parameters(remove_duplicate=False)}
     if parameters - predicted or next(skeleton.buffers(), None) is not None:
         skeleton = _with_values(architecture, config.num_classes, image_size, predicted)
-    periods = _periods(graph, wanted, config, architecture.load(image_size))
+    repeats = Repeats.of(graph, wanted, config)
+    saved = architecture.load(image_size) * (1 - repeats.kept)
+    periods = repeats.periods if saved >= WORTHWHILE else {}
     return Entry(name, architecture, image_size, graph, skeleton.requires_grad_(False), periods)
 
 
@@ -114,19 +116,6 @@ def evaluation_entries(split: str, count: int, config: GHNConfig, train: TrainCo
 
     size = train.architectures.fixed_image_size
     return [make_entry(sample(split, index), size, config=config, name=f"{split}/{index}") for index in range(count)]
-
-
-def _periods(graph: ArchGraph, wanted: Iterable[Target], config: GHNConfig, load: float) -> dict[str, tuple[int, int]]:
-    """After how many numbers the weights of a network of such a load repeat; empty where that saves little."""
-    known = [(target, target.periods(config.max_shape)) for target in wanted]
-    kernels = [(target, periods) for target, periods in known if len(target.param_shape) == 4 and periods]
-    numbers = sum(target.numel for target, _ in kernels)
-    kept = sum(math.prod(periods) * math.prod(target.shape[2:]) for target, periods in kernels)
-    # what layer norm follows has its channels last, where nothing is merged
-    channels_last = sum(node.type == "ln" for node in graph.nodes)
-    if len(kernels) <= channels_last or load * (1 - kept / numbers) < WORTHWHILE:
-        return {}
-    return {target.name: periods for target, periods in known if periods}
 
 
 def _with_values(architecture: AnyArchitecture, classes: int, image_size: int, predicted: set[str]) -> nn.Module:

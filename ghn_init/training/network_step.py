@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 
 import torch
 from torch import Tensor
-from torch.func import functional_call
 from torch.nn import functional as F
 
 from ghn_init.cpu import fast_on_cpu
-from ghn_init.errors import MergingError
 from ghn_init.hypernet.tiling import alike, split_rows
-from ghn_init.merging import Merged, whole
+from ghn_init.merging import merged_call
 from ghn_init.training.entries import Entry
-
-logger = logging.getLogger(__name__)
 
 #: How images and kernels lie in memory, by device: on CPU depthwise convolutions are several times faster so.
 LAYOUTS = {"cpu": torch.channels_last}
@@ -69,7 +64,7 @@ def network_step(
     device = images.device.type
     leaves = {name: _laid_out(value.detach(), device).requires_grad_() for name, value in predicted.items()}
     with torch.autocast(device, dtype=amp, enabled=amp is not None), fast_on_cpu(images.device):
-        logits = _run(entry, leaves, _laid_out(images, device)).float()
+        logits = merged_call(entry.skeleton, leaves, _laid_out(images, device), entry.periods).float()
     loss = F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
     total = loss
     if penalty:
@@ -92,20 +87,6 @@ def network_step(
         finite=finite,
         gradients={name: part.view_as(predicted[name]) for name, part in zip(leaves, parts, strict=True)},
     )
-
-
-def _run(entry: Entry, leaves: dict[str, Tensor], images: Tensor) -> Tensor:
-    """The network's logits; on CPU, where arithmetic is what takes time, channels that are equal are computed once."""
-    if not entry.periods or images.device.type != "cpu":
-        result: Tensor = functional_call(entry.skeleton, leaves, (images,))
-        return result
-    try:
-        with Merged((leaves[name], periods) for name, periods in entry.periods.items()):
-            return whole(functional_call(entry.skeleton, leaves, (images,)))
-    except MergingError as error:
-        logger.debug("%s is run with all its channels: %s", entry.name or entry.architecture, error)
-        entry.periods.clear()
-        return _run(entry, leaves, images)
 
 
 def _laid_out(x: Tensor, device: str) -> Tensor:

@@ -36,7 +36,9 @@ class Validation:
             entry = self.entries[place].to(self.group.device)
             try:
                 parameters = ghn(entry.graph)
-                mine[place] = score(entry.skeleton, self.images, parameters=parameters, size=entry.image_size).top1
+                mine[place] = score(
+                    entry.skeleton, self.images, parameters=parameters, periods=entry.periods, size=entry.image_size
+                ).top1
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise

@@ -1,10 +1,12 @@
 import dataclasses
+import sys
 
 import pytest
 import torch
 from torch.func import functional_call
+from torch.utils.flop_counter import FlopCounterMode
 
-from ghn_init.evaluation import NamedNetwork, Setup, measure
+from ghn_init.evaluation import NamedNetwork, Setup, SplitNetwork, measure
 from ghn_init.evaluation.measure import Task, depth
 from ghn_init.graph import trace
 from ghn_init.hypernet import GHN
@@ -39,6 +41,19 @@ def test_accuracy_is_that_of_predicted_weights_by_hand(setup, name):
     assert result.predicted == 1.0
     assert result.parameters == sum(parameter.numel() for parameter in skeleton.network.parameters())
     assert result.nodes == len(skeleton.graph)
+
+
+def test_equal_channels_are_computed_once(setup, monkeypatch):
+    task = Task(SplitNetwork("test", 3), "predicted")
+    setup = dataclasses.replace(setup, images_each=32)
+    results, flops = [], []
+    for worthwhile in (0.0, 1.0):
+        monkeypatch.setattr(sys.modules["ghn_init.evaluation.measure"], "WORTHWHILE", worthwhile)
+        with FlopCounterMode(display=False) as counter:
+            results.append(dataclasses.replace(measure(setup, task), seconds=0.0))
+        flops.append(counter.get_total_flops())
+    assert results[0] == results[1]
+    assert flops[1] < flops[0] / 4
 
 
 def test_own_weights_are_random_but_always_the_same(setup):

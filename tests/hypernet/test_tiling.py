@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ghn_init.errors import PredictionError
 from ghn_init.graph.arch import ArchGraph, Node
 from ghn_init.hypernet.targets import targets
-from ghn_init.hypernet.tiling import assembled, enlarged, tiled, window
+from ghn_init.hypernet.tiling import alike, assembled, enlarged, tiled, window
 
 sizes = st.integers(1, 9)
 
@@ -51,6 +51,19 @@ def test_gradients_of_tiles_add_up(out, inner, more_out, more_in, kernel):
             expected[o % out, i % inner] += weights[o, i]
     (found,) = torch.autograd.grad((tiled(block, shape) * weights).sum(), block)
     torch.testing.assert_close(found, expected)
+
+
+@settings(deadline=None)
+@given(sizes, sizes, sizes, sizes, st.lists(st.integers(1, 3), max_size=2))
+def test_the_mean_over_copies(out, inner, more_out, more_in, kernel):
+    x = torch.randn(out + more_out, inner + more_in, *kernel, dtype=torch.float64)
+    found = alike(x, (out, inner))
+    for o in range(len(x)):
+        for i in range(x.shape[1]):
+            torch.testing.assert_close(found[o, i], x[o % out :: out, i % inner :: inner].mean(dim=(0, 1)))
+    vector = torch.randn(out + more_out, dtype=torch.float64)
+    for o, number in enumerate(alike(vector, (out, 1))):
+        torch.testing.assert_close(number, vector[o % out :: out].mean())
 
 
 @given(sizes, sizes)

@@ -8,6 +8,7 @@ from torch.func import functional_call
 from ghn_init.deepnets import sample, timm_architecture
 from ghn_init.graph import trace
 from ghn_init.hypernet import GHN, GHNConfig
+from ghn_init.training import entries
 from ghn_init.training.architectures import Drawn
 from ghn_init.training.entries import CACHED, Entries, make_entry
 
@@ -49,6 +50,39 @@ def test_timms_models_run_with_what_is_predicted_and_their_own_values_elsewhere(
         network.load_state_dict({**predicted, **own}, strict=False)
         torch.testing.assert_close(logits, network(images))
     assert logits.shape == (4, 10)
+
+
+REPEATING = {
+    "conv": CONFIG,
+    "mlp": dataclasses.replace(CONFIG, decoder="mlp"),
+    "lowrank": dataclasses.replace(CONFIG, decoder="lowrank", rank=4),
+}
+
+
+@pytest.mark.parametrize("decoder", REPEATING)
+def test_predicted_weights_repeat_after_their_periods(decoder, monkeypatch):
+    monkeypatch.setattr(entries, "WORTHWHILE", 0.0)
+    config, repeats = REPEATING[decoder], 0
+    ghn = GHN(config).eval()
+    for architecture in (*(sample("train", index) for index in range(4)), *map(timm_architecture, range(8))):
+        entry = make_entry(architecture, 32, config=config)
+        with torch.no_grad():
+            predicted = ghn(entry.graph)
+        for name, (rows, columns) in entry.periods.items():
+            weight = predicted[name]
+            assert torch.equal(weight[rows:], weight[: len(weight) - rows])
+            if weight.dim() > 1:
+                assert torch.equal(weight[:, columns:], weight[:, : weight.shape[1] - columns])
+            repeats += rows < len(weight) or (weight.dim() > 1 and columns < weight.shape[1])
+    assert repeats > 100
+
+
+def test_only_networks_that_it_saves_much_for_have_periods():
+    wide, narrow = (make_entry(sample("train", 0).with_width(width), 32, config=CONFIG) for width in (64, 8))
+    assert wide.periods.keys() == dict(wide.skeleton.named_parameters()).keys()
+    assert not narrow.periods
+    large = make_entry(sample("train", 0).with_width(64), 32, config=GHNConfig(max_shape=(512, 512, 3, 3)))
+    assert not large.periods
 
 
 def test_values_of_what_is_not_predicted_are_the_same_every_time():

@@ -3,6 +3,10 @@ import torch
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from ghn_init.deepnets import sample
+from ghn_init.hypernet import GHN, GHNConfig
+from ghn_init.hypernet.tiling import alike
+from ghn_init.training.entries import make_entry
 from ghn_init.training.network_step import network_step
 
 
@@ -42,6 +46,24 @@ def test_gradients_are_those_of_the_loss(pool, soft, smoothing):
     torch.testing.assert_close(result.loss, loss, rtol=1e-4, atol=0)
     assert result.finite
     assert_all_close(result.gradients, gradients)
+
+
+def test_channels_that_are_equal_change_nothing_but_the_time():
+    """Of the gradients by repeated weights the means over copies are the same, and all that the GHN's step adds up."""
+    config = GHNConfig(max_shape=(16, 16, 3, 3), hid=16, layers=1, heads=2)
+    ghn = GHN(config).eval()
+    entry = make_entry(sample("train", 1).with_width(96), 32, config=config)
+    assert entry.periods
+    with torch.no_grad():
+        values = ghn(entry.graph)
+    x, y = torch.randn(8, 3, 32, 32), torch.arange(8)
+    _, gradients = reference(entry, values, x, lambda logits: F.cross_entropy(logits, y))
+    result = network_step(entry, values, x, y, clip=1e9)
+    assert entry.periods, "it was not run with all channels"
+    scale = max(gradient.abs().max() for gradient in gradients.values())
+    for name, gradient in gradients.items():
+        expected = alike(gradient, entry.periods.get(name, gradient.shape[:2]))
+        torch.testing.assert_close(result.gradients[name] / scale, expected / scale, rtol=1e-3, atol=1e-4)
 
 
 def test_correct_is_the_share_of_right_answers(pool):
