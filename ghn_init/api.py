@@ -14,7 +14,7 @@ from torch import nn
 from ghn_init.calibration.batches import batch_in, is_wanted
 from ghn_init.calibration.state import restored_on_error
 from ghn_init.graph import trace
-from ghn_init.options import BLEND, FLOOR, NOISE, Blend, Options, Patterns
+from ghn_init.options import BLEND, CEILING, FLOOR, NOISE, Blend, Options, Patterns
 from ghn_init.prediction import Prediction, as_asked
 from ghn_init.sources import Source, device_of, find_ghn
 
@@ -36,6 +36,7 @@ class _Options(TypedDict, total=False):
     layers: Patterns | None
     blend: Blend
     floor: float
+    ceiling: float
     example_inputs: Any
 
 
@@ -58,6 +59,7 @@ def apply(
     layers: Patterns | None = None,
     blend: Blend = BLEND,
     floor: float = FLOOR,
+    ceiling: float = CEILING,
     example_inputs: Any = None,
     calibrate: Any = False,
 ) -> Module | list[Module]:
@@ -88,6 +90,10 @@ def apply(
             GHN's own fan-in normalisation has it) are drawn from He's normal distribution instead. A GHN
             that has learnt nothing about a layer predicts the same small numbers for it everywhere, and a network
             hardly learns from these. Heads, tables and tokens are not concerned; 0 for no such limit.
+        ceiling: where random numbers are mixed in, weights that only batch norm reads are scaled down to a root mean
+            square of this share of He's deviation, if they are predicted larger. With the statistics of batches,
+            batch norm takes their scale away again: the network computes the same, and learns from the steps that
+            optimisers make with weights of the usual size. 0 for no such limit.
         example_inputs: see `ghn_init.trace`.
         calibrate: whether to rescale the predicted weights, layer by layer, to outputs of unit variance: True on
             random numbers, or a batch or a loader to do it on; see `ghn_init.calibrate`.
@@ -99,7 +105,8 @@ def apply(
         CalibrationError: the module does not run on the batch to calibrate on, or its outputs are not finite.
     """
     modules = _modules(module)
-    predictions = _predict(modules, ghn, Options(noise, seed, head, exclude, layers, blend, floor), example_inputs)
+    options = Options(noise, seed, head, exclude, layers, blend, floor, ceiling)
+    predictions = _predict(modules, ghn, options, example_inputs)
     if len(modules) > 1:  # an error with one of them leaves all as they were
         for prediction in predictions:
             prediction.check()
@@ -130,6 +137,7 @@ def predict(
     layers: Patterns | None = None,
     blend: Blend = BLEND,
     floor: float = FLOOR,
+    ceiling: float = CEILING,
     example_inputs: Any = None,
 ) -> Prediction | list[Prediction]:
     """Predicts the weights of a module and writes nothing; the module may be on the meta device.
@@ -140,7 +148,7 @@ def predict(
 
     Args and errors as for `apply`.
     """
-    options = Options(noise, seed, head, exclude, layers, blend, floor)
+    options = Options(noise, seed, head, exclude, layers, blend, floor, ceiling)
     predictions = _predict(_modules(module), ghn, options, example_inputs)
     return predictions[0] if isinstance(module, nn.Module) else predictions
 

@@ -18,6 +18,7 @@ from ghn_init.cli_explain import explain, familiarity
 from ghn_init.cli_options import (
     BlendOption,
     Calibrate,
+    CeilingOption,
     Checkpoint,
     Classes,
     Debug,
@@ -50,7 +51,7 @@ from ghn_init.cli_support import (
 )
 from ghn_init.cli_train import train
 from ghn_init.graph.tables import counts_table, nodes_table
-from ghn_init.options import BLEND, FLOOR, NOISE
+from ghn_init.options import BLEND, CEILING, FLOOR, NOISE
 from ghn_init.rendering import line
 from ghn_init.saving import check_output, check_wanted
 from ghn_init.sharding import MAX_SHARD_SIZE, weights_in
@@ -98,6 +99,7 @@ def apply(
     layers: Layers = None,
     blend: BlendOption = BLEND,
     floor: FloorOption = FLOOR,
+    ceiling: CeilingOption = CEILING,
     calibrate: Calibrate = False,
     max_shard_size: ShardSize = MAX_SHARD_SIZE,
     force: Force = False,
@@ -132,6 +134,7 @@ def apply(
                 layers=layers and tuple(layers),
                 blend=blend,
                 floor=floor,
+                ceiling=ceiling,
                 example_inputs=_example(input_size),
             )
         report = prediction.report

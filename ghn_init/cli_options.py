@@ -69,6 +69,14 @@ FloorOption = Annotated[
         help="Weights predicted smaller than this share of He's deviation are drawn at random; 0 for none.",
     ),
 ]
+CeilingOption = Annotated[
+    float,
+    typer.Option(
+        "--ceiling",
+        min=0.0,
+        help="Weights that only batch norm reads are scaled down to this share of He's deviation; 0 for no limit.",
+    ),
+]
 Calibrate = Annotated[
     bool,
     typer.Option("--calibrate", help="Rescale the weights to outputs of unit variance; holds the network in memory."),

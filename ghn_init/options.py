@@ -19,6 +19,8 @@ BLEND = 0.25
 #: Size of predicted weights, as a share of He's, below which the GHN has learnt nothing about them (the embedded one's
 #: are at 0.14 to 0.2 then, and above 0.3 otherwise).
 FLOOR = 0.3
+#: Size of predicted weights, as a share of He's, down to which those are scaled whose scale changes nothing.
+CEILING = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Options:
     """What is asked of a prediction; `ghn_init.apply` explains the attributes.
 
     Raises:
-        ValueError: a noise or a floor that is negative or not finite, a share outside of [0, 1].
+        ValueError: a noise, a floor or a ceiling that is negative or not finite, a share outside of [0, 1].
     """
 
     noise: float = NOISE
@@ -36,12 +38,15 @@ class Options:
     layers: Patterns | None = None
     blend: Blend = BLEND
     floor: float = FLOOR
+    ceiling: float = CEILING
 
     def __post_init__(self) -> None:
         if not 0 <= self.noise < math.inf:
             raise ValueError(f"noise is a standard deviation, finite and not negative, got {self.noise}")
-        if not 0 <= self.floor < math.inf:
-            raise ValueError(f"floor is a share of He's deviation, finite and not negative, got {self.floor}")
+        for name in ("floor", "ceiling"):
+            value = getattr(self, name)
+            if not 0 <= value < math.inf:
+                raise ValueError(f"{name} is a share of He's deviation, finite and not negative, got {value}")
         for share in self.blend.values() if isinstance(self.blend, Mapping) else (self.blend,):
             if not 0 <= share <= 1:
                 raise ValueError(f"blend is a share of random numbers, from 0 to 1, got {share}")

@@ -87,6 +87,7 @@ class Prediction(Rendered):
             seed=options.seed,
             blend=options.blend,
             floor=options.floor,
+            ceiling=options.ceiling,
             familiarity=_familiarity(ghn, graph, self._plan),
             seconds=dict(seconds) | {"predict": seconds.get("predict", 0.0) + time.perf_counter() - started},
         )
@@ -234,6 +235,7 @@ class Prediction(Rendered):
             "ghn_init.noise": repr(self.report.noise),
             "ghn_init.blend": json.dumps(self.report.blend),
             "ghn_init.floor": repr(self.report.floor),
+            "ghn_init.ceiling": repr(self.report.ceiling),
             "ghn_init.version": __version__,
             "ghn_init.predicted": f"{len(self)} tensors, {self.report.n_predicted} parameters",
             "ghn_init.left_alone": f"{len(self.report.left_alone)} tensors, {self.report.n_left_alone} parameters",
@@ -291,13 +293,19 @@ class Prediction(Rendered):
         share = self._blend.get(name, 0.0)
         if self._plan.bound(name, share, self.report.floor) <= limit:
             return True
-        whole = self._plan.materialise(name, seed=self.report.seed, blend=share, floor=self.report.floor)
+        report = self.report
+        whole = self._plan.materialise(name, seed=report.seed, blend=share, floor=report.floor, ceiling=report.ceiling)
         return float(whole.abs().amax()) <= limit
 
     def _write(self, destinations: dict[str, Tensor]) -> None:
         report = self.report
         report.replaced |= self._plan.write_all(
-            destinations, noise=report.noise, seed=report.seed, blend=self._blend, floor=report.floor
+            destinations,
+            noise=report.noise,
+            seed=report.seed,
+            blend=self._blend,
+            floor=report.floor,
+            ceiling=report.ceiling,
         )
         for name in destinations.keys() & self._factors.keys():
             destinations[name].mul_(self._factors[name])

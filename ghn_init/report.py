@@ -36,6 +36,7 @@ class Report(Rendered):
         seed: its seed, and that of the random numbers.
         blend: share of random numbers in the predicted weights, for all or by pattern.
         floor: share of He's deviation below which random numbers take the place of a predicted out channel.
+        ceiling: share of He's deviation down to which weights are scaled that only batch norm reads.
         replaced: of weights that have been written, the share of the out channels that were so replaced.
         seconds: time of each stage, in order.
         calibration: what a calibration changed after writing; None where there was none.
@@ -55,6 +56,7 @@ class Report(Rendered):
     seed: int
     blend: Blend = 0.0
     floor: float = 0.0
+    ceiling: float = 0.0
     replaced: dict[str, float] = dataclasses.field(default_factory=dict)
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
     calibration: CalibrationReport | None = None

@@ -1,10 +1,11 @@
-"""Parts of a prediction: `layers`, `exclude`, and random numbers in it: `blend`, `floor`."""
+"""Parts of a prediction: `layers`, `exclude`, and random numbers in it: `blend`, `floor`, `ceiling`."""
 
 import warnings
 
 import pytest
 import timm
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import nn
 
@@ -136,10 +137,11 @@ def test_half_precision_and_odd_strides_get_the_same_numbers(ghn, model):
         torch.testing.assert_close(value.float(), values[name], rtol=0.01, atol=1e-4)
 
 
-@pytest.mark.parametrize("floor", [-0.1, float("nan"), float("inf")])
-def test_a_floor_is_finite_and_not_negative(ghn, model, floor):
-    with pytest.raises(ValueError, match="floor is a share"):
-        ghn_init.apply(model, ghn, floor=floor)
+@pytest.mark.parametrize("limit", ["floor", "ceiling"])
+@pytest.mark.parametrize("value", [-0.1, float("nan"), float("inf")])
+def test_limits_are_finite_and_not_negative(ghn, model, limit, value):
+    with pytest.raises(ValueError, match=f"{limit} is a share"):
+        ghn_init.apply(model, ghn, **{limit: value})
 
 
 def test_a_floor_concerns_weights_that_are_mixed_with_random_numbers(ghn):
@@ -207,3 +209,42 @@ def test_numbers_in_place_of_small_weights_fit_into_half_precision(ghn):
     wide = nn.Sequential(nn.Conv2d(3, 8, 1), nn.ReLU(), nn.Conv2d(8, 10, 1)).half()
     ghn_init.apply(wide, ghn, floor=50.0)
     assert all(torch.isfinite(value).all() for value in wide.parameters())
+
+
+def sizes(prediction):
+    """Root mean squares of matrices and kernels, as shares of He's deviation."""
+    weights = {name: prediction[name] for name in prediction if prediction[name].dim() > 1}
+    return {name: float(w.square().mean().sqrt() / (2 / w[0].numel()) ** 0.5) for name, w in weights.items()}
+
+
+def test_a_ceiling_lowers_weights_before_batch_norm_and_changes_nothing_that_the_network_computes(model):
+    plain, low = (ghn_init.predict(model, noise=0, ceiling=ceiling) for ceiling in (0, 1))
+    before, after = sizes(plain), sizes(low)
+    lowered = {name for name, size in before.items() if size > 1.001 and name != "fc.weight"}
+    assert len(lowered) > len(before) / 2
+    for name, size in before.items():
+        assert after[name] == pytest.approx(1.0 if name in lowered else size, rel=1e-4)
+    model, x, logits = model.double().train(), torch.randn(8, 3, 64, 64, dtype=torch.float64), []
+    for prediction in (plain, low):
+        prediction.load_into(model)
+        logits.append(model(x))
+    torch.testing.assert_close(logits[1], logits[0], rtol=1e-3, atol=1e-3)
+
+
+def test_a_ceiling_concerns_weights_that_are_mixed_with_random_numbers(model):
+    bare, capped = (ghn_init.predict(model, noise=0, blend=0, ceiling=ceiling) for ceiling in (0, 1))
+    assert all(torch.equal(bare[name], capped[name]) for name in bare)
+    partly = sizes(ghn_init.predict(model, noise=0, blend={"layer1": 0.25}))
+    own = sizes(bare)
+    assert {name for name in own if partly[name] < 0.99 * own[name]} <= of_modules(model, "layer1")
+
+
+def test_files_have_weights_below_the_ceiling_and_say_so(model, tmp_path):
+    prediction = ghn_init.predict(model, ceiling=0.5)
+    prediction.save(tmp_path / "net.safetensors")
+    prediction.load_into(model)
+    for name, value in load_file(tmp_path / "net.safetensors").items():
+        assert torch.equal(value, model.state_dict()[name])
+    with safe_open(tmp_path / "net.safetensors", "pt") as file:
+        assert file.metadata()["ghn_init.ceiling"] == "0.5"
+    assert max(size for name, size in sizes(prediction).items() if name != "fc.weight") < 0.501

@@ -12,6 +12,7 @@ from torch import Tensor
 from ghn_init.errors import PredictionError
 from ghn_init.hypernet.blending import blended, mixture
 from ghn_init.hypernet.noise import Noise, NoisePool
+from ghn_init.hypernet.scale import lowered
 from ghn_init.hypernet.stream import Stream
 from ghn_init.hypernet.targets import Target
 from ghn_init.hypernet.writing import kernel_views, write
@@ -114,7 +115,14 @@ class DecodePlan:
         return max(mixed, self.targets[name].he * FARTHEST) if blend and floor else mixed
 
     def materialise(
-        self, name: str, *, noise: float = 0.0, seed: int = 0, blend: float = 0.0, floor: float = 0.0
+        self,
+        name: str,
+        *,
+        noise: float = 0.0,
+        seed: int = 0,
+        blend: float = 0.0,
+        floor: float = 0.0,
+        ceiling: float = 0.0,
     ) -> Tensor:
         """One parameter in its module's shape: float32, on the GHN's device; rows that are not predicted are zeros.
 
@@ -124,10 +132,11 @@ class DecodePlan:
             seed: of the noise.
             blend: share of random numbers, as for `write_all`.
             floor: as for `write_all`.
+            ceiling: as for `write_all`.
         """
         device = self._stream.device if self._stream and name in self._members else self._vectors[name].values.device
         whole = torch.zeros(self.shape(name), device=device)
-        self.write_all({name: whole}, noise=noise, seed=seed, blend={name: blend}, floor=floor)
+        self.write_all({name: whole}, noise=noise, seed=seed, blend={name: blend}, floor=floor, ceiling=ceiling)
         return whole
 
     @torch.inference_mode()
@@ -139,6 +148,7 @@ class DecodePlan:
         seed: int = 0,
         blend: Mapping[str, float] | None = None,
         floor: float = 0.0,
+        ceiling: float = 0.0,
     ) -> dict[str, float]:
         """Writes predictions into tensors of any float dtype, on any device, with any strides.
 
@@ -154,6 +164,8 @@ class DecodePlan:
                 same root mean square and b the share, it becomes ((1 - b) w + b r) / sqrt((1 - b)^2 + b^2).
             floor: share of the deviation of He's initialisation. Where random numbers are mixed in, rows of weights
                 whose root mean square is smaller become normal numbers of that deviation.
+            ceiling: share of that deviation, or 0. Where random numbers are mixed in, weights whose scale changes
+                nothing (`Target.free`) are scaled down to it as a whole, if their root mean square is larger.
 
         Returns:
             By name, the share of a weight's rows that became such numbers; weights without any are left out.
@@ -188,6 +200,9 @@ class DecodePlan:
                     places = torch.arange(rows.first, rows.first + len(mixed.replaced), device=rows.values.device)
                     repeats = -((places - out) // rows.period)  # the last tile may be cut
                     replaced[name] = replaced.get(name, 0.0) + (mixed.replaced * repeats).sum() / out
+        for name in shares.keys() & destinations.keys() if ceiling else ():
+            if self.targets[name].free:
+                lowered(destinations[name], ceiling * self.targets[name].he)
         return {name: share for name, share in zip(replaced, _numbers(replaced.values()), strict=True) if share}
 
     def _check(self, destinations: Mapping[str, Tensor]) -> None:
