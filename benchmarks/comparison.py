@@ -114,6 +114,12 @@ STUDIES: dict[str, Study] = {
         ("default", *(f"ghn,blend={share}" for share in (0, 0.25, 0.5, 0.75))),
         {"budgets": (300, 600)},
     ),
+    "ceilings": Study(
+        "CIFAR-10, scale of weights before batch norm",
+        "cifar10",
+        (*FEW[:1], *tuple(NETWORKS)[4:]),
+        ("default", *(f"ghn,ceiling={share}" for share in (0, 0.5, 0.7, 1)), "ghn_orth"),
+    ),
     "longer": Study("CIFAR-10, longer", "cifar10", FEW, GHN_STRATEGIES, {"budgets": (100, 400, 1600)}),
 }
 

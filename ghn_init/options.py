@@ -19,8 +19,9 @@ BLEND = 0.25
 #: Size of predicted weights, as a share of He's, below which the GHN has learnt nothing about them (the embedded one's
 #: are at 0.14 to 0.2 then, and above 0.3 otherwise).
 FLOOR = 0.3
-#: Size of predicted weights, as a share of He's, down to which those are scaled whose scale changes nothing.
-CEILING = 1.0
+#: Size of predicted weights, as a share of He's, down to which those are scaled whose scale changes nothing
+#: (``benchmarks/comparison.md``).
+CEILING = 0.7
 
 
 @dataclasses.dataclass(frozen=True)
