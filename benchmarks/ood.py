@@ -24,6 +24,7 @@ import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import timm
@@ -72,17 +73,23 @@ TRIED = 3
 POOR = 0.25
 #: Per cent of the training's architectures that a warning may be about.
 FALSE_ALARMS = 10
+#: Legs of the training, counted from its end, that the statistics are of.
+LAST_LEGS = 2
 #: Most parameters of a zoo model that is measured.
 LARGEST = 16_000_000
 
 console = Console()
 
 
-def training_stream(seed: int = SEED, count: int | None = POOL) -> ArchitectureStream:
-    """Architectures as the default's last leg drew them; `count` None for the very ones."""
+def training_stream(seed: int = SEED, count: int = POOL) -> ArchitectureStream:
+    """Architectures as the default's last leg drew them, but not the same."""
     leg = json.loads(LEGS.read_text())[-1]
-    settings = leg["architectures"] | ({} if count is None else {"count": count})
-    return ArchitectureStream(ArchitectureConfig.from_dict(settings), leg["steps"], seed)
+    return leg_stream(leg | {"architectures": leg["architectures"] | {"count": count}}, seed)
+
+
+def leg_stream(leg: dict[str, Any], seed: int) -> ArchitectureStream:
+    """Architectures as a leg drew them."""
+    return ArchitectureStream(ArchitectureConfig.from_dict(leg["architectures"]), leg["steps"], seed)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -282,9 +289,12 @@ def fit(args: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     ghn = load("default")
     assert ghn.info is not None
-    leg = json.loads(LEGS.read_text())[-1]
-    chosen = draws(training_stream(leg["seed"], None), leg["meta_batch"], args.n)
-    source = f"{args.n} of the {leg['architecture_steps']:,} architecture-steps of the last leg of its training"
+    legs = json.loads(LEGS.read_text())[-LAST_LEGS:]
+    total = sum(leg["architecture_steps"] for leg in legs)
+    counts = [round(args.n * leg["architecture_steps"] / total) for leg in legs]
+    each = zip(legs, counts, strict=True)
+    chosen = itertools.chain(*(draws(leg_stream(leg, leg["seed"]), leg["meta_batch"], count) for leg, count in each))
+    source = f"{sum(counts)} of the {total:,} architecture-steps of the last {LAST_LEGS} legs of its training"
     found = fit_familiarity(ghn, chosen, source=source)
     if "calibration" in ghn.info.familiarity:
         found["calibration"] = ghn.info.familiarity["calibration"]
