@@ -7,7 +7,6 @@ import logging
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from ghn_init.errors import MergingError
 from ghn_init.merging.mode import Merged
 from ghn_init.merging.tensors import whole
 
@@ -30,7 +29,7 @@ def merged_call(
         try:
             with Merged((parameters[name], found) for name, found in periods.items()):
                 return whole(functional_call(network, parameters, (x,)))
-        except MergingError as error:
+        except Exception as error:  # noqa: BLE001  (the network is anybody's code; its own errors come again below)
             logger.debug("%s is run with all its channels: %s", type(network).__name__, error)
             periods.clear()
     result: Tensor = functional_call(network, parameters, (x,))

@@ -45,10 +45,10 @@ def regrouped(x: Tensor, classes: Classes, wanted: Classes) -> Tensor:
     """
     if classes == wanted:
         return x
-    # channels last, indexing copies runs of numbers
     places = classes.of if wanted.all_distinct else classes.of[wanted.first]
-    if x.dim() != 4:
+    if x.dim() != 4 or x.is_contiguous():  # as a network may ask for views of it
         return x.index_select(1, places)
+    # channels last, indexing copies runs of numbers
     return x.permute(0, 2, 3, 1).index_select(3, places).permute(0, 3, 1, 2)
 
 

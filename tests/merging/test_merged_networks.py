@@ -4,6 +4,7 @@ import torch
 import torchvision
 from repeated_weights import outcome, repeated, repeating
 from torch import nn
+from torch.func import functional_call
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -11,7 +12,7 @@ from ghn_init.deepnets import Classic, sample
 from ghn_init.deepnets.statistics import use_batch_statistics
 from ghn_init.errors import MergingError
 from ghn_init.hypernet.tiling import alike
-from ghn_init.merging import Merged
+from ghn_init.merging import Merged, merged_call
 
 PERIOD = 8
 
@@ -150,3 +151,50 @@ def test_dropout_in_training_draws_for_every_channel():
         network[0].weight.data.copy_(weight)
         dropped = network(torch.ones(1, 1, 1, 1)).flatten()
     assert len({tuple(dropped[i::4].tolist()) for i in range(4)}) == 4
+
+
+class Viewed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(3, 24, 3, padding=1), nn.Linear(24 * 16, 5)
+
+    def forward(self, x):
+        x = self.conv(x)
+        return self.fc(x.view(len(x), -1))
+
+
+def test_tensors_made_whole_lie_in_memory_as_they_would():
+    network = Viewed()
+    values, periods = repeating(network, 6)
+    x = torch.randn(2, 3, 4, 4, dtype=torch.float64)
+    torch.testing.assert_close(outcome(network, values, x, periods)[0], outcome(network, values, x)[0])
+
+
+class Picky(nn.Module):
+    """Looks at what a tensor keeps, behind torch's back."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(3, 24, 1), nn.Linear(24, 5)
+
+    def forward(self, x):
+        x = self.conv(x)
+        with torch._C.DisableTorchFunction():
+            if x.shape[1] != 24 or len(x) > 2:
+                raise ValueError(f"{x.shape[1]} channels, {len(x)} images")
+        return self.fc(x.mean(dim=(2, 3)))
+
+
+@pytest.mark.parametrize("network", [InPlace(lambda x: x.cumsum_(1)), Picky()])
+def test_networks_that_cannot_be_merged_are_run_whole(network):
+    values, periods = repeating(network, 4)
+    x = torch.randn(2, 3, 4, 4, dtype=torch.float64)
+    assert torch.equal(merged_call(network, values, x, periods), functional_call(network, values, (x,)))
+    assert not periods
+
+
+def test_what_is_wrong_with_a_network_itself_is_told():
+    network = Picky()
+    values, periods = repeating(network, 4)
+    with pytest.raises(ValueError, match="24 channels, 3 images"):
+        merged_call(network, values, torch.randn(3, 3, 4, 4, dtype=torch.float64), periods)
