@@ -84,16 +84,18 @@ def apply(
         layers: such patterns of what to predict, all else being left alone; None for no such limit.
         blend: share of random numbers in the predicted weights (of two dimensions or more), from 0 for the prediction
             to 1 for normal numbers of its size; or shares by pattern as for `exclude`, of which the first that fits
-            counts, and none where none fits. The scale of each out channel stays the predicted one.
+            counts, and none where none fits. The scale of each out channel stays the predicted one, but for `floor` and
+            `ceiling`.
         floor: where random numbers are mixed in, out channels of weights whose root mean square is predicted smaller
             than this share of He's deviation (sqrt(2 / fan-in); for depthwise and flat kernels sqrt(1 / fan-in), as the
             GHN's own fan-in normalisation has it) are drawn from He's normal distribution instead. A GHN
             that has learnt nothing about a layer predicts the same small numbers for it everywhere, and a network
             hardly learns from these. Heads, tables and tokens are not concerned; 0 for no such limit.
-        ceiling: where random numbers are mixed in, weights that only batch norm reads are scaled down to a root mean
-            square of this share of He's deviation, if they are predicted larger. With the statistics of batches,
-            batch norm takes their scale away again: the network computes the same, and learns from the steps that
-            optimisers make with weights of the usual size. 0 for no such limit.
+        ceiling: where random numbers are mixed in, weights of convolutions and linear layers whose outputs batch norm
+            alone reads are scaled down to a root mean square of this share of He's deviation, if they are predicted
+            larger. With the statistics of batches, batch norm takes their scale away again: the network computes the
+            same, but for the norm's epsilon, and learns from the steps that optimisers make with weights of the usual
+            size. 0 for no such limit.
         example_inputs: see `ghn_init.trace`.
         calibrate: whether to rescale the predicted weights, layer by layer, to outputs of unit variance: True on
             random numbers, or a batch or a loader to do it on; see `ghn_init.calibrate`.

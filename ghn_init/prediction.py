@@ -293,8 +293,8 @@ class Prediction(Rendered):
         share = self._blend.get(name, 0.0)
         if self._plan.bound(name, share, self.report.floor) <= limit:
             return True
-        report = self.report
-        whole = self._plan.materialise(name, seed=report.seed, blend=share, floor=report.floor, ceiling=report.ceiling)
+        # as it is written first, before it is scaled down to the ceiling
+        whole = self._plan.materialise(name, seed=self.report.seed, blend=share, floor=self.report.floor)
         return float(whole.abs().amax()) <= limit
 
     def _write(self, destinations: dict[str, Tensor]) -> None:

@@ -167,10 +167,10 @@ def test_a_floor_concerns_weights_that_are_mixed_with_random_numbers(ghn):
 
 
 def test_the_floor_works_by_out_channel_and_says_how_many(ghn, model, tmp_path):
-    pure = ghn_init.predict(model, ghn, noise=0, floor=0)
+    pure = ghn_init.predict(model, ghn, noise=0, floor=0, ceiling=0)
     name = "layer2.0.conv2.weight"
     sizes = pure[name].square().mean((1, 2, 3)).sqrt() / (2 / pure[name][0].numel()) ** 0.5
-    prediction = ghn_init.predict(model, ghn, noise=0, floor=float(sizes.median()))
+    prediction = ghn_init.predict(model, ghn, noise=0, floor=float(sizes.median()), ceiling=0)
     prediction.load_into()
     changed = (prediction[name] != pure[name]).flatten(1).all(dim=1)
     assert prediction.report.replaced[name] == pytest.approx(float(changed.float().mean()))
@@ -248,3 +248,19 @@ def test_files_have_weights_below_the_ceiling_and_say_so(model, tmp_path):
     with safe_open(tmp_path / "net.safetensors", "pt") as file:
         assert file.metadata()["ghn_init.ceiling"] == "0.5"
     assert max(size for name, size in sizes(prediction).items() if name != "fc.weight") < 0.501
+
+
+def test_weights_that_half_precision_cannot_hold_are_refused_whatever_the_ceiling():
+    torch.manual_seed(0)
+    ghn = GHN(GHNConfig(hid=16, max_shape=(8, 8, 7, 7), num_classes=10, heads=4, layers=2)).eval()
+    with torch.no_grad():
+        for parameter in ghn.decoder.parameters():
+            parameter.mul_(500.0)
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3), nn.BatchNorm2d(8))
+    predicted = ghn_init.predict(model, ghn, ceiling=0)
+    assert max(float(predicted[name].abs().max()) for name in predicted) > torch.finfo(torch.float16).max
+    before = {name: value.clone() for name, value in model.half().named_parameters()}
+    for ceiling in (0, 0.7):
+        with pytest.raises(ghn_init.PredictionError, match=r"range of torch\.float16"):
+            ghn_init.apply(model, ghn, ceiling=ceiling)
+    assert all(torch.equal(value, before[name]) for name, value in model.named_parameters())

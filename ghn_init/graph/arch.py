@@ -76,6 +76,7 @@ class ArchGraph(Rendered):
         not_understood: operations that no rule covers, with the number of their occurrences.
         traced: how the trace was made, "symbolic" or "shapes".
         aliases: further names of a parameter with several (tied), each with the name that the graph uses.
+        scale_free: weights whose scale changes nothing (`ghn_init.graph.scale`); no part of what makes graphs equal.
     """
 
     nodes: tuple[Node, ...]
@@ -84,6 +85,7 @@ class ArchGraph(Rendered):
     not_understood: dict[str, int] = dataclasses.field(default_factory=dict)
     traced: str = "symbolic"
     aliases: dict[str, str] = dataclasses.field(default_factory=dict)
+    scale_free: frozenset[str] = dataclasses.field(default=frozenset(), compare=False)
 
     def __len__(self) -> int:
         return len(self.nodes)
@@ -124,6 +126,7 @@ class ArchGraph(Rendered):
             "not_understood": self.not_understood,
             "traced": self.traced,
             "aliases": self.aliases,
+            "scale_free": sorted(self.scale_free),
         }
 
     @classmethod
@@ -140,6 +143,7 @@ class ArchGraph(Rendered):
             not_understood=dict(data.get("not_understood", {})),
             traced=data.get("traced", "symbolic"),
             aliases=dict(data.get("aliases", {})),
+            scale_free=frozenset(data.get("scale_free", ())),
         )
 
 

@@ -18,6 +18,7 @@ from ghn_init.graph.arch import ArchGraph
 from ghn_init.graph.cache import by_structure
 from ghn_init.graph.caches import caches_kept
 from ghn_init.graph.reduce import reduce
+from ghn_init.graph.scale import scale_free
 from ghn_init.graph.shapes import trace_with_shapes
 from ghn_init.graph.symbolic import SymbolicTracer
 from ghn_init.keeping import attributes_kept
@@ -95,7 +96,8 @@ def abstract(module: nn.Module, traced: fx.Graph, parameters: Mapping[str, nn.Pa
     left_out = {
         name: _reason(abstraction.seen.get(name)) for name in parameters if name not in covered and name not in aliases
     }
-    return ArchGraph(nodes, edges, left_out, abstraction.not_understood, how, aliases)
+    free = scale_free(module, traced, parameters)
+    return ArchGraph(nodes, edges, left_out, abstraction.not_understood, how, aliases, free)
 
 
 _UNUSED = "no operation uses it"

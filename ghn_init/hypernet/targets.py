@@ -12,7 +12,6 @@ from ghn_init.graph.arch import ArchGraph, Node
 from ghn_init.hypernet.config import GHNConfig
 from ghn_init.hypernet.encoder import four_dimensions
 from ghn_init.hypernet.normalise import FACTOR, OFFSET, fan_in_scale
-from ghn_init.hypernet.scale import scale_free
 
 #: How a target comes about: from the vector decoder or the block decoder, or from either followed by a class layer.
 Kind = Literal["vector", "block", "class_vector", "class_block"]
@@ -41,7 +40,7 @@ class Target:
         kept_rows: leading rows of a table for which nothing is predicted (the class token's).
         transposed: whether the parameter is a matrix stored as (in, out).
         he: standard deviation of He's initialisation; 0 for vectors, heads, tables and tokens, which it is not for.
-        free: whether the scale of the parameter changes nothing (`ghn_init.hypernet.scale`).
+        free: whether the scale of the parameter changes nothing (`ghn_init.graph.scale`).
     """
 
     name: str
@@ -99,7 +98,6 @@ def targets(graph: ArchGraph, config: GHNConfig, *, head: bool = True) -> tuple[
     wanted: list[Target] = []
     left_out: dict[str, str] = {}
     seen: set[str | None] = set()
-    free = scale_free(graph)
     for index, node in enumerate(graph.nodes):
         if node.param is None or node.param in seen:
             continue
@@ -110,7 +108,9 @@ def targets(graph: ArchGraph, config: GHNConfig, *, head: bool = True) -> tuple[
         seen |= {node.param, node.rider}
         row = OFFSET if node.type == "bias" else FACTOR
         target = _target(node.param, row, index, node, config)
-        wanted.append(dataclasses.replace(target, free=True) if node.param in free and target.he else target)
+        wanted.append(
+            dataclasses.replace(target, free=True) if node.param in graph.scale_free and target.he else target
+        )
         if node.rider is not None:
             shape = node.rider_shape
             riding = node if shape is None else dataclasses.replace(node, shape=shape, param_shape=shape)

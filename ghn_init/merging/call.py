@@ -23,12 +23,14 @@ def merged_call(
         parameters: used in place of the network's own, by name.
         x: images, float32 (batch, channels, height, width).
         periods: after how many numbers which of `parameters` repeat (`Target.periods`). It is emptied where the network
-            cannot be run with equal channels merged.
+            cannot be run with equal channels merged. What such a network did until then, drawing random numbers or
+            changing its buffers or `x`, it does again.
     """
     if periods and x.device.type == "cpu":
         try:
             with Merged((parameters[name], found) for name, found in periods.items()):
-                return whole(functional_call(network, parameters, (x,)))
+                merged = functional_call(network, parameters, (x,))
+            return whole(merged)  # outside, where it is no operation of the network
         except Exception as error:  # noqa: BLE001  (the network is anybody's code; its own errors come again below)
             logger.debug("%s is run with all its channels: %s", type(network).__name__, error)
             periods.clear()

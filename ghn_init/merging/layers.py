@@ -52,6 +52,8 @@ def _conv2d(
     dilation: Any = 1,
     groups: int = 1,
 ) -> Any:
+    if input.dim() != 4:
+        return mode.on_whole(func, input, weight, bias, stride, padding, dilation, groups)
     if groups == 1:
         return _matrix(mode, func, input, weight, bias, (stride, padding, dilation, groups))
     classes, periods = classes_of(input), mode.periods(weight)

@@ -24,6 +24,11 @@ def _each_channel(mode: Merged, func: Any, /, x: Any, *args: Any, **kwargs: Any)
     return result if classes is None else marked(result, classes)
 
 
+def _over_image(mode: Merged, func: Any, /, x: Any, *args: Any, **kwargs: Any) -> Any:
+    """Does the same to the image of each channel."""
+    return _each_channel(mode, func, x, *args, **kwargs) if x.dim() == 4 else mode.on_whole(func, x, *args, **kwargs)
+
+
 def _asked(mode: Merged, func: Any, /, x: Tensor, *args: Any, **kwargs: Any) -> Any:
     """Tells something that does not depend on how many channels there are."""
     return func(x, *args, **kwargs)
@@ -42,7 +47,7 @@ def _dropout(
     mode: Merged, func: Any, /, x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
 ) -> Any:
     if training:  # equal channels do not stay equal
-        return mode.on_whole(func, x, p, training, inplace)
+        return mode.on_whole(func, x, p=p, training=training, inplace=inplace)
     return _each_channel(mode, func, x, p, training, inplace)
 
 
@@ -121,6 +126,8 @@ _EACH_CHANNEL = (
         Tensor.contiguous,
         Tensor.float,
     ),
+)
+_OVER_IMAGE = (
     *(F.max_pool2d, torch.max_pool2d, F.avg_pool2d, F.adaptive_avg_pool2d, F.adaptive_max_pool2d, F.interpolate),
 )
 _ASKED = (
@@ -137,6 +144,7 @@ _BOTH = (
 RULES: dict[Any, Rule] = {
     **LAYERS,
     **dict.fromkeys(_EACH_CHANNEL, _each_channel),
+    **dict.fromkeys(_OVER_IMAGE, _over_image),
     **dict.fromkeys(_ASKED, _asked),
     **dict.fromkeys(_BOTH, _both),
     **dict.fromkeys((Tensor.shape.__get__, Tensor.size), _shape),  # type: ignore[attr-defined]

@@ -42,7 +42,8 @@ def outcome(
     leaves = {name: value.clone().requires_grad_() for name, value in values.items()}
     known = None if periods is None else Merged((leaves[name], found) for name, found in periods.items())
     with known or contextlib.nullcontext():
-        y = whole(functional_call(network, leaves, (x,)))
+        y = functional_call(network, leaves, (x,))
+    y = whole(y)
     loss = (y * torch.linspace(-1, 1, y.numel(), dtype=y.dtype).view_as(y)).sum()
     gradients = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True, materialize_grads=True)
     return y.detach(), dict(zip(leaves, gradients, strict=True))

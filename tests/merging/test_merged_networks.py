@@ -198,3 +198,85 @@ def test_what_is_wrong_with_a_network_itself_is_told():
     values, periods = repeating(network, 4)
     with pytest.raises(ValueError, match="24 channels, 3 images"):
         merged_call(network, values, torch.randn(3, 3, 4, 4, dtype=torch.float64), periods)
+
+
+def _chunks(y):
+    first, second = y.chunk(2, dim=1)
+    first.mul_(3)
+    return second
+
+
+def _seen(y):
+    seen = y.view(len(y), y.shape[1], -1)
+    F.relu(y, inplace=True)
+    return seen.mean(dim=2)[..., None, None]
+
+
+def _out(y):
+    torch.exp(y, out=y)
+
+
+SHARED_MEMORY = {
+    "chunk": _chunks,
+    "slice": lambda y: y[:, :5].mul_(3),
+    "permute": lambda y: y.permute(0, 2, 3, 1).add_(torch.arange(24.0)),
+    "view of a view": lambda y: y.view(len(y), -1)[:, 7:].relu_(),
+    "detach": lambda y: y.detach().mul_(2),
+    "data": lambda y: y.data.mul_(2),
+    "view before": _seen,
+    "celu": lambda y: F.celu(y, inplace=True),
+    "selu": nn.SELU(inplace=True),
+    "dropout": lambda y: F.dropout(y, 1.0, True, True),
+    "out": _out,
+    "foreach": lambda y: torch._foreach_mul_([y], 2.0),
+}
+
+
+class ReadAfter(nn.Module):
+    def __init__(self, change):
+        super().__init__()
+        self.conv, self.fc, self.change = nn.Conv2d(3, 24, 1), nn.Linear(24, 5), change
+
+    def forward(self, x):
+        y = self.conv(x)
+        other = self.change(y)
+        size = other.shape[1] if isinstance(other, torch.Tensor) and other.dim() == 4 else 0
+        z = y.mean(dim=(2, 3))
+        return self.fc(z + other.mean(dim=(2, 3))) if size == 24 else self.fc(z)
+
+
+@pytest.mark.parametrize("name", SHARED_MEMORY)
+def test_changes_in_place_are_seen_by_all_that_share_the_memory(name):
+    network = ReadAfter(SHARED_MEMORY[name])
+    values, periods = repeating(network, 6)
+    x = torch.randn(2, 3, 4, 4, dtype=torch.float64)
+    with torch.no_grad():
+        torch.testing.assert_close(merged_call(network, values, x, periods), functional_call(network, values, (x,)))
+
+
+class Joined(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Conv2d(3, 12, 1), nn.Conv2d(3, 20, 1)
+
+    def forward(self, x):
+        return torch.cat([self.b(x), self.a(x)], 1).mean((2, 3))
+
+
+def test_results_may_be_merged_in_several_runs():
+    network = Joined()
+    values, periods = repeating(network, 6)
+    x, periods = torch.randn(2, 3, 4, 4, dtype=torch.float64), dict.fromkeys(values, (6, 3))
+    values = {name: repeated(len(value), 6, 0, value) for name, value in values.items()}
+    found = merged_call(network, values, x, periods)
+    assert periods
+    torch.testing.assert_close(found, functional_call(network, values, (x,)))
+
+
+def test_pools_over_channels_get_them_all():
+    network = nn.Sequential(nn.Conv2d(3, 24, (4, 1)), nn.Flatten(2), nn.AdaptiveAvgPool2d((12, 1)), nn.Flatten())
+    values, periods = repeating(nn.Sequential(network[0], nn.Linear(1, 1)), 6)
+    values = {name: value for name, value in values.items() if name.startswith("0")}
+    periods = {name: periods[name] for name in values}
+    x = torch.randn(2, 3, 4, 4, dtype=torch.float64)
+    torch.testing.assert_close(outcome(network, values, x, periods)[0], outcome(network, values, x)[0])
