@@ -14,7 +14,7 @@ from torch import nn
 from ghn_init.calibration.batches import batch_in, is_wanted
 from ghn_init.calibration.state import restored_on_error
 from ghn_init.graph import trace
-from ghn_init.options import BLEND, CEILING, FLOOR, NOISE, Blend, Options, Patterns
+from ghn_init.options import CEILING, FLOOR, NOISE, Blend, Options, Patterns
 from ghn_init.prediction import Prediction, as_asked
 from ghn_init.sources import Source, device_of, find_ghn
 
@@ -34,7 +34,7 @@ class _Options(TypedDict, total=False):
     head: bool | None
     exclude: Patterns
     layers: Patterns | None
-    blend: Blend
+    blend: Blend | None
     floor: float
     ceiling: float
     example_inputs: Any
@@ -57,7 +57,7 @@ def apply(
     head: bool | None = None,
     exclude: Patterns = (),
     layers: Patterns | None = None,
-    blend: Blend = BLEND,
+    blend: Blend | None = None,
     floor: float = FLOOR,
     ceiling: float = CEILING,
     example_inputs: Any = None,
@@ -84,8 +84,9 @@ def apply(
         layers: such patterns of what to predict, all else being left alone; None for no such limit.
         blend: share of random numbers in the predicted weights (of two dimensions or more), from 0 for the prediction
             to 1 for normal numbers of its size; or shares by pattern as for `exclude`, of which the first that fits
-            counts, and none where none fits. The scale of each out channel stays the predicted one, but for `floor` and
-            `ceiling`.
+            counts, and none where none fits. None for a quarter, and, where the classifier head is not predicted, so
+            that the network is to learn other classes than the GHN did, 1 in the later half of the weights, by order of
+            execution. The scale of each out channel stays the predicted one, but for `floor` and `ceiling`.
         floor: where random numbers are mixed in, out channels of weights whose root mean square is predicted smaller
             than this share of He's deviation (sqrt(2 / fan-in); for depthwise and flat kernels sqrt(1 / fan-in), as the
             GHN's own fan-in normalisation has it) are drawn from He's normal distribution instead. A GHN
@@ -137,7 +138,7 @@ def predict(
     head: bool | None = None,
     exclude: Patterns = (),
     layers: Patterns | None = None,
-    blend: Blend = BLEND,
+    blend: Blend | None = None,
     floor: float = FLOOR,
     ceiling: float = CEILING,
     example_inputs: Any = None,

@@ -51,7 +51,7 @@ from ghn_init.cli_support import (
 )
 from ghn_init.cli_train import train
 from ghn_init.graph.tables import counts_table, nodes_table
-from ghn_init.options import BLEND, CEILING, FLOOR, NOISE
+from ghn_init.options import CEILING, FLOOR, NOISE
 from ghn_init.rendering import line
 from ghn_init.saving import check_output, check_wanted
 from ghn_init.sharding import MAX_SHARD_SIZE, weights_in
@@ -97,7 +97,7 @@ def apply(
     head: Head = None,
     exclude: Exclude = None,
     layers: Layers = None,
-    blend: BlendOption = BLEND,
+    blend: BlendOption = None,
     floor: FloorOption = FLOOR,
     ceiling: CeilingOption = CEILING,
     calibrate: Calibrate = False,

@@ -59,7 +59,14 @@ Layers = Annotated[
     typer.Option(help="Pattern of parameters or modules to predict, such as 'layer1'; repeatable. All by default."),
 ]
 BlendOption = Annotated[
-    float, typer.Option("--blend", min=0.0, max=1.0, help="Share of random numbers in the predicted weights.")
+    float | None,
+    typer.Option(
+        "--blend",
+        min=0.0,
+        max=1.0,
+        help="Share of random numbers in the predicted weights; by default 0.25, and all of the later half of the "
+        "weights where the classifier head is not predicted.",
+    ),
 ]
 FloorOption = Annotated[
     float,

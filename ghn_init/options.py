@@ -16,6 +16,8 @@ Blend = float | Mapping[str, float]
 NOISE = 1e-5
 #: Share of random numbers in the predicted weights (``benchmarks/comparison.md`` has how networks train from it).
 BLEND = 0.25
+#: That in the later half of the weights, where the classifier head is not predicted.
+LATER = 1.0
 #: Size of predicted weights, as a share of He's, below which the GHN has learnt nothing about them (the embedded one's
 #: are at 0.14 to 0.2 then, and above 0.3 otherwise).
 FLOOR = 0.3
@@ -37,7 +39,7 @@ class Options:
     head: bool | None = None
     exclude: Patterns = ()
     layers: Patterns | None = None
-    blend: Blend = BLEND
+    blend: Blend | None = None
     floor: float = FLOOR
     ceiling: float = CEILING
 
@@ -49,7 +51,7 @@ class Options:
             if not 0 <= value < math.inf:
                 raise ValueError(f"{name} is a share of He's deviation, finite and not negative, got {value}")
         for share in self.blend.values() if isinstance(self.blend, Mapping) else (self.blend,):
-            if not 0 <= share <= 1:
+            if share is not None and not 0 <= share <= 1:
                 raise ValueError(f"blend is a share of random numbers, from 0 to 1, got {share}")
 
     def refusal(self, name: str) -> str | None:
@@ -68,9 +70,9 @@ class Options:
         return [pattern for pattern in given if not any(fits(name, pattern) for name in known)]
 
     def share(self, name: str) -> float:
-        """The share of random numbers in a parameter."""
+        """The share of random numbers in a parameter, as far as it depends on its name alone."""
         if not isinstance(self.blend, Mapping):
-            return self.blend
+            return BLEND if self.blend is None else self.blend
         return next((share for pattern, share in self.blend.items() if fits(name, pattern)), 0.0)
 
 

@@ -29,6 +29,7 @@ from ghn_init.rendering import Rendered
 from ghn_init.report import Report
 from ghn_init.saving import Progress, save_tensors
 from ghn_init.sharding import MAX_SHARD_SIZE
+from ghn_init.shares import shares
 
 if TYPE_CHECKING:
     from ghn_init.explain.score import Familiarity
@@ -73,7 +74,7 @@ class Prediction(Rendered):
             elif not parameters[name].is_floating_point():
                 left_alone[name] = f"dtype {parameters[name].dtype} is not a floating-point one"
         self._names = tuple(name for name in self._plan.names if name not in left_alone)
-        self._blend = {name: options.share(name) for name in self._names if self._plan.blends(name)}
+        self._shares = shares(options, self._plan, self._names)
         self.report = Report(
             model=type(module).__name__,
             checkpoint=checkpoint,
@@ -86,6 +87,7 @@ class Prediction(Rendered):
             noise=options.noise,
             seed=options.seed,
             blend=options.blend,
+            random_shares=self._shares,
             floor=options.floor,
             ceiling=options.ceiling,
             familiarity=_familiarity(ghn, graph, self._plan),
@@ -290,7 +292,7 @@ class Prediction(Rendered):
 
     def _fits(self, name: str, dtype: torch.dtype) -> bool:
         limit = torch.finfo(dtype).max / max(1.0, self._factors.get(name, 1.0))
-        share = self._blend.get(name, 0.0)
+        share = self._shares.get(name, 0.0)
         if self._plan.bound(name, share, self.report.floor) <= limit:
             return True
         # as it is written first, before it is scaled down to the ceiling
@@ -303,7 +305,7 @@ class Prediction(Rendered):
             destinations,
             noise=report.noise,
             seed=report.seed,
-            blend=self._blend,
+            blend=self._shares,
             floor=report.floor,
             ceiling=report.ceiling,
         )

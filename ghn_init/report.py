@@ -34,7 +34,8 @@ class Report(Rendered):
         not_understood: layers with parameters that no rule covers, with the number of their occurrences.
         noise: standard deviation of the noise that is added to the predictions.
         seed: its seed, and that of the random numbers.
-        blend: share of random numbers in the predicted weights, for all or by pattern.
+        blend: share of random numbers in the predicted weights that was asked for, for all or by pattern.
+        random_shares: that in each of these weights.
         floor: share of He's deviation below which random numbers take the place of a predicted out channel.
         ceiling: share of He's deviation down to which weights are scaled that only batch norm reads.
         replaced: of weights that have been written, the share of the out channels that were so replaced.
@@ -54,7 +55,8 @@ class Report(Rendered):
     not_understood: dict[str, int]
     noise: float
     seed: int
-    blend: Blend = 0.0
+    blend: Blend | None = None
+    random_shares: dict[str, float] = dataclasses.field(default_factory=dict)
     floor: float = 0.0
     ceiling: float = 0.0
     replaced: dict[str, float] = dataclasses.field(default_factory=dict)
@@ -121,6 +123,12 @@ class Report(Rendered):
         if self.not_understood:
             shown = list(self.not_understood.items())[:_SHOWN]
             yield line("layers without a rule: ", ", ".join(f"{name} ({count})" for name, count in shown))
+        later = [name for name, share in self.random_shares.items() if share == 1]
+        if later and self.blend is None:
+            yield line(
+                f"drawn at random, since the classifier head is not predicted: {len(later)} of "
+                f"{len(self.random_shares)} weights, from {later[0]} on (blend=0.25 predicts them)"
+            )
         if self.replaced:
             count = sum(round(share * self.predicted[name]) for name, share in self.replaced.items())
             yield line(

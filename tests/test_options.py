@@ -107,6 +107,63 @@ def test_shares_by_pattern_the_first_that_fits_counts(ghn, model):
     assert set(pure) - same == weights - {"layer1.0.conv1.weight"}
 
 
+def to_the_prediction(model, **options):
+    """Cosines of the weights to those that are predicted."""
+    pure = ghn_init.predict(model, head=True, noise=0, blend=0)
+    mixed = ghn_init.predict(model, noise=0, floor=0, ceiling=0, **options)
+    return {
+        name: float(torch.cosine_similarity(pure[name].flatten(), mixed[name].flatten(), dim=0))
+        for name in mixed
+        if pure[name].dim() > 1
+    }
+
+
+QUARTER = 0.75 / (0.75**2 + 0.25**2) ** 0.5
+
+
+@pytest.mark.parametrize("options", [{"head": False}, {"exclude": "fc"}, {"layers": ["conv1", "layer*"]}])
+def test_without_the_head_the_later_half_of_the_weights_is_random(model, options):
+    cosines = to_the_prediction(model, **options)
+    later = [name for name, cosine in cosines.items() if abs(cosine) < 0.06]
+    assert set(later) - of_modules(model, "layer2") == set(cosines) & of_modules(model, "layer3", "layer4")
+    assert (len(later), len(cosines)) == (7, 14)
+    assert [cosines[name] for name in cosines if name not in later] == pytest.approx([QUARTER] * 7, abs=0.06)
+    report = ghn_init.predict(model, **options).report
+    assert {name for name, share in report.random_shares.items() if share == 1} == set(later)
+    assert f"7 of 14 weights, from {later[0]} on" in str(report).replace("\n", " ")
+
+
+@pytest.mark.parametrize("options", [{}, {"head": True}, {"head": False, "blend": 0.25}, {"layers": ["fc", "layer4"]}])
+def test_otherwise_a_quarter_of_every_weight_is(model, options):
+    cosines = list(to_the_prediction(model, **options).values())
+    assert cosines == pytest.approx([QUARTER] * len(cosines), abs=0.06)
+    assert len(cosines) > 1
+
+
+def test_a_head_for_other_classes_that_is_asked_for_is_predicted_with_all_before_it():
+    torch.manual_seed(1)
+    model = timm.create_model("resnet10t", num_classes=12)
+    shares = ghn_init.predict(model, head=True).report.random_shares
+    assert set(shares.values()) == {0.25}
+    assert "fc.weight" in shares
+    assert 1 in ghn_init.predict(model).report.random_shares.values()
+
+
+def test_later_is_what_is_executed_later():
+    class Reversed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(32, 7)
+            self.second = nn.Conv2d(16, 32, 3)
+            self.first = nn.Conv2d(3, 16, 3)
+
+        def forward(self, x):
+            return self.head(self.second(self.first(x).relu()).mean((2, 3)))
+
+    shares = ghn_init.predict(Reversed(), example_inputs=torch.zeros(1, 3, 16, 16)).report.random_shares
+    assert shares == {"first.weight": 0.25, "second.weight": 1.0}
+
+
 def test_blends_are_the_same_in_memory_and_on_disk_and_written_twice(ghn, model, tmp_path):
     prediction = ghn_init.predict(model, ghn, blend=0.4, seed=3)
     prediction.load_into()

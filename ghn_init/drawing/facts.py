@@ -11,7 +11,6 @@ from torch import nn
 
 from ghn_init.drawing.labels import size_words
 from ghn_init.graph.arch import ArchGraph
-from ghn_init.options import Options
 from ghn_init.prediction import Prediction
 
 Fate = Literal["predicted", "kept", "unknown"]
@@ -103,8 +102,8 @@ def _how(name: str, graph: ArchGraph, prediction: Prediction | None) -> tuple[Fa
         words = [f"tiled from a block of {size_words(block)}, repeated {_times(repeats)}{' and cut' if cut else ''}"]
     if report.noise:
         words.append(f"noise of standard deviation {report.noise:g}")
-    share = Options(blend=report.blend).share(name)
-    if share and len(whole) > 1:
+    share = report.random_shares.get(name, 0.0)
+    if share:
         words.append(f"random numbers mixed in, a share of {share:g}")
     if name in report.replaced:
         words.append(f"predicted too small and drawn at random: {report.replaced[name]:.0%} of the out channels")
