@@ -68,7 +68,15 @@ ALL_STRATEGIES = (
     "mimetic",
 )
 GHN_STRATEGIES = ("default", "ghn", "ghn,blend=0")
-UNSEEN_STRATEGIES = ("default", "ghn", "ghn,head=false", "ghn,head=false,floor=0")
+UNSEEN_STRATEGIES = (
+    "default",
+    "ghn",
+    "ghn,head=false",
+    "ghn,head=false,floor=0",
+    "ghn,head=false,blend=0.25",
+    "linear_probe:ghn",
+    "linear_probe:default",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,6 +129,13 @@ STUDIES: dict[str, Study] = {
         ("default", *(f"ghn,ceiling={share}" for share in (0, 0.5, 0.7, 1))),
     ),
     "longer": Study("CIFAR-10, longer", "cifar10", FEW, GHN_STRATEGIES, {"budgets": (100, 400, 1600)}),
+    "fashion-mnist-longer": Study(
+        "Fashion-MNIST, longer",
+        "fashion-mnist",
+        FEW,
+        ("default", "ghn,head=false", "linear_probe:ghn"),
+        {"budgets": (100, 400)},
+    ),
 }
 
 

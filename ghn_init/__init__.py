@@ -1,7 +1,15 @@
 """Start neural networks from weights that a Graph HyperNetwork predicts, instead of random ones."""
 
 from ghn_init.api import apply, predict
-from ghn_init.calibration import CalibrationError, CalibrationReport, calibrate, measure, reestimate_batch_norm
+from ghn_init.calibration import (
+    CalibrationError,
+    CalibrationReport,
+    HeadFit,
+    calibrate,
+    fit_head,
+    measure,
+    reestimate_batch_norm,
+)
 from ghn_init.checkpoints import load
 from ghn_init.errors import (
     CheckpointError,
@@ -29,6 +37,7 @@ __all__ = [
     "CheckpointError",
     "GHNConfig",
     "GHNInitError",
+    "HeadFit",
     "ModelNotFoundError",
     "Node",
     "NodeRule",
@@ -41,6 +50,7 @@ __all__ = [
     "apply",
     "calibrate",
     "embed",
+    "fit_head",
     "initialise",
     "load",
     "measure",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import torch
@@ -47,17 +48,26 @@ class Starts:
         self.networks = dict(networks)
         self.num_classes, self.image_size, self.device, self.seed = num_classes, image_size, device, seed
         self._kept: OrderedDict[Any, nn.Module] = OrderedDict()
+        self._taken: dict[Any, int] = {}
         self._registrations = registrations(strategies)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_kept": OrderedDict()}
+        return {**self.__dict__, "_kept": OrderedDict(), "_taken": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         register_again(self._registrations)  # another process knows the strategies of the package only
 
-    def get(self, model: str, strategy: str, purpose: Purpose, seed: int, example: Tensor) -> nn.Module:
-        """A copy of a network as a run is to start from, channels-last.
+    def get(
+        self,
+        model: str,
+        strategy: str,
+        purpose: Purpose,
+        seed: int,
+        example: Tensor,
+        batches: Iterator[tuple[Tensor, Tensor]],
+    ) -> tuple[nn.Module, int]:
+        """A copy of a network as a run is to start from, channels-last, and how many batches the start has taken.
 
         Args:
             model: name of the network.
@@ -65,20 +75,26 @@ class Starts:
             purpose: of the run.
             seed: of the run.
             example: a batch of training images as the network takes them, for starts that look at data.
+            batches: those of the run, always the same for a purpose and a seed, for starts that learn from data.
+                What a start takes is missing afterwards.
         """
         key = (model, strategy, purpose, seed)
         started = self._recall(key)
         if started is None:
-            started = self._own(model, purpose, seed)
-            start_with(strategy, started, seed=self.seed_of("start", purpose, seed, model), example=example)
+            started = self.own(model, purpose, seed)
+            start_seed = self.seed_of("start", purpose, seed, model)
+            self._taken[key] = start_with(strategy, started, seed=start_seed, example=example, batches=batches)
             self._keep(key, started)
-        return copy.deepcopy(started)
+        else:
+            for _ in islice(batches, self._taken[key]):
+                pass
+        return copy.deepcopy(started), self._taken[key]
 
     def seed_of(self, what: str, *key: str | int) -> int:
         """A seed that depends on these alone."""
         return int(stream("compare", what, self.seed, *key).integers(2**62))
 
-    def _own(self, model: str, purpose: Purpose, seed: int) -> nn.Module:
+    def own(self, model: str, purpose: Purpose, seed: int) -> nn.Module:
         """The network with its own random weights, in evaluation mode."""
         key = (model, purpose, seed)
         own = self._recall(key)

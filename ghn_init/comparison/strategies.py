@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -13,7 +13,9 @@ from ghn_init.strategies import available, initialise, parse, register
 ALL = "all"
 
 
-def start_with(strategy: str, network: nn.Module, *, seed: int, example: Tensor) -> None:
+def start_with(
+    strategy: str, network: nn.Module, *, seed: int, example: Tensor, batches: Iterator[tuple[Tensor, Tensor]]
+) -> int:
     """Initialises a network in place.
 
     Args:
@@ -21,9 +23,24 @@ def start_with(strategy: str, network: nn.Module, *, seed: int, example: Tensor)
         network: with its own random weights.
         seed: of what is random in the start.
         example: training images, (n, 3, h, w), for starts that look at data: those with an option `batch`.
+        batches: training images and labels, for starts that learn from them: those with an option `batches`.
+
+    Returns:
+        How many of the batches were taken.
     """
-    data = {"batch": example} if "batch" in parse(strategy).entry.options else {}
-    initialise(network, strategy, seed=seed, example_inputs=example, **data)
+    taken = 0
+
+    def counted() -> Iterator[tuple[Tensor, Tensor]]:
+        nonlocal taken
+        for batch in batches:
+            taken += 1
+            yield batch
+
+    data = {"batch": example, "batches": counted()}
+    options = parse(strategy).entry.options
+    given = {name: value for name, value in data.items() if name in options}
+    initialise(network, strategy, seed=seed, example_inputs=example, **given)
+    return taken
 
 
 def canonical(specs: Iterable[str]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ghn_init.comparison.config import CompareConfig
 from ghn_init.comparison.data import Data
+from ghn_init.comparison.errors import ComparisonError
 from ghn_init.comparison.optimisers import learning_rate_factor, make_optimiser
 from ghn_init.comparison.runs import Run, RunResult
 from ghn_init.comparison.starts import Starts
@@ -43,7 +44,7 @@ def train_one(bench: Bench, run: Run) -> RunResult:
     """Trains one network and measures it; what goes wrong is part of the result.
 
     Two runs of the same purpose and seed see the same images in the same order with the same augmentation, whatever
-    their start, learning rate and budget.
+    their start, learning rate and budget. A batch that a start has learnt from counts as a step.
     """
     return noted(RunResult.blank(run), functools.partial(_train_one, bench))
 
@@ -53,23 +54,30 @@ def _train_one(bench: Bench, blank: RunResult) -> RunResult:
     config, data, starts = bench.config, bench.data, bench.starts
     generator = torch.Generator().manual_seed(starts.seed_of("images", blank.purpose, blank.seed))
     example = _example(data.train, generator, config.image_size)
-    network = starts.get(blank.model, blank.strategy, blank.purpose, blank.seed, example)
-    init_seconds = time.perf_counter() - started
     augment = AUGMENTS[config.augment]
     batches = (
         draw_batch(data.train, config.batch_size, generator, size=config.image_size, augment=augment)
         for _ in range(blank.steps)
     )
+    network, taken = starts.get(blank.model, blank.strategy, blank.purpose, blank.seed, example, batches)
+    if taken >= blank.steps:
+        raise ComparisonError(f"{blank.strategy} takes {taken} batches itself and leaves no step of {blank.steps}")
+    init_seconds = time.perf_counter() - started
     curve: list[tuple[int, float]] = []
     grid = config.grid(blank.steps) if blank.purpose == "test" else ()
+    earlier = [step for step in grid if step < taken]
+    if earlier:  # the start is not there yet, the network has its own weights
+        own = _score(starts.own(blank.model, blank.purpose, blank.seed), data.test, config, data.curve).top1
+        curve += [(step, own) for step in earlier]
 
     def measure(step: int) -> None:
-        curve.append((step, _score(network, data.test, config, data.curve).top1))
+        curve.append((taken + step, _score(network, data.test, config, data.curve).top1))
 
     assert blank.lr is not None
     with torch.random.fork_rng():
         torch.manual_seed(starts.seed_of("dropout", blank.purpose, blank.seed))
-        diverged = train(network, batches, blank.steps, blank.lr, config, dict.fromkeys(grid, measure))
+        before = {step - taken: measure for step in grid if step >= taken}
+        diverged = train(network, batches, blank.steps - taken, blank.lr, config, before)
     if blank.purpose == "tune":
         found = _score(network, data.held_out, config, len(data.held_out))
     else:
@@ -82,7 +90,7 @@ def _train_one(bench: Bench, blank: RunResult) -> RunResult:
         blank,
         status=status,
         accuracy=found.top1,
-        diverged=diverged,
+        diverged=None if diverged is None else taken + diverged,
         curve=tuple(curve),
         init_seconds=round(init_seconds, 3),
     )

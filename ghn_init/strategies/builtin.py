@@ -8,6 +8,7 @@ from ghn_init.api import apply
 from ghn_init.strategies import drawn, orthogonal
 from ghn_init.strategies.mimetic import mimetic
 from ghn_init.strategies.predicted import ghn_orth
+from ghn_init.strategies.probe import linear_probe
 from ghn_init.strategies.registry import register
 from ghn_init.strategies.selection import weight_selection
 from ghn_init.strategies.zero import zero
@@ -27,6 +28,12 @@ register(
     description="predicted by a Graph HyperNetwork: ghn_init.apply",
     citation="Knyazev et al., 2021 and 2023",
     atomic=True,
+)
+register(
+    "linear_probe",
+    linear_probe,
+    description="another start, the head fitted to labelled batches",
+    citation="Kumar et al., 2022, Fine-tuning can distort pretrained features",
 )
 register("kaiming_normal", drawn.kaiming_normal, description="normal, variance gain² / fan", citation=_HE)
 register("kaiming_uniform", drawn.kaiming_uniform, description="uniform, variance gain² / fan", citation=_HE)

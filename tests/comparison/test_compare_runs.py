@@ -252,8 +252,8 @@ def test_other_processes_get_replaced_strategies():
 def test_starts_that_look_at_data_get_images():
     images = 5 * torch.randn(32, 3, 8, 8, generator=torch.Generator().manual_seed(0)) + 2
     network = Tiny()
-    start_with("lsuv", network, seed=0, example=images)
+    assert start_with("lsuv", network, seed=0, example=images, batches=iter(())) == 0
     assert network.conv(images).std().item() == pytest.approx(1, abs=0.1)
     before = [parameter.clone() for parameter in network.parameters()]
-    start_with("default", network, seed=0, example=images)
+    assert start_with("default", network, seed=0, example=images, batches=iter(())) == 0
     assert all(torch.equal(*pair) for pair in zip(before, network.parameters(), strict=True))
