@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import time
 from collections.abc import Callable, Iterable, Mapping
 
@@ -57,7 +58,7 @@ def _train_one(bench: Bench, blank: RunResult) -> RunResult:
     augment = AUGMENTS[config.augment]
     batches = (
         draw_batch(data.train, config.batch_size, generator, size=config.image_size, augment=augment)
-        for _ in range(blank.steps)
+        for _ in itertools.count()
     )
     network, taken = starts.get(blank.model, blank.strategy, blank.purpose, blank.seed, example, batches)
     if taken >= blank.steps:
@@ -77,7 +78,8 @@ def _train_one(bench: Bench, blank: RunResult) -> RunResult:
     with torch.random.fork_rng():
         torch.manual_seed(starts.seed_of("dropout", blank.purpose, blank.seed))
         before = {step - taken: measure for step in grid if step >= taken}
-        diverged = train(network, batches, blank.steps - taken, blank.lr, config, before)
+        rest = itertools.islice(batches, blank.steps - taken)
+        diverged = train(network, rest, blank.steps - taken, blank.lr, config, before)
     if blank.purpose == "tune":
         found = _score(network, data.held_out, config, len(data.held_out))
     else:

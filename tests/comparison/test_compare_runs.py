@@ -61,6 +61,49 @@ def test_starts_of_a_seed_see_the_same_batches_from_the_same_own_weights(tmp_pat
             assert found == accuracies[("default", *rest)]
 
 
+def test_batches_that_a_start_learns_from_are_steps_of_its_budget():
+    taken = []
+
+    def learning(module: torch.nn.Module, *, batches: object = None) -> None:
+        for _ in range(2):
+            images, labels = next(batches)
+            assert labels.shape == (16,)
+            taken.append(parts.digest([images]))
+
+    strategies.register("parts_learning", learning, description="For tests.", replace=True)
+    seen = {}
+
+    def watch(progress):
+        if progress.latest is not None:
+            seen[progress.latest.key] = list(parts.SEEN)
+        parts.SEEN.clear()
+        parts.FIRST.clear()
+
+    config = dataclasses.replace(QUICK, budgets=(3, 5), strategies=("parts_learning",), seeds=1, lrs=(1e-3,))
+    result = compare(Recording, "digits", config, watch=watch)
+    for own, learnt in zip(
+        *[iter(sorted(result.runs, key=lambda run: (run.purpose, run.steps, run.strategy)))] * 2, strict=True
+    ):
+        assert (own.strategy, learnt.strategy) == ("default", "parts_learning")
+        whole, rest = seen[own.key], seen[learnt.key]
+        assert (len(whole), len(rest)) == (own.steps, own.steps - 2)
+        assert rest == whole[2:]
+        assert set(whole[:2]) <= set(taken)
+        if own.curve:
+            assert [step for step, _ in own.curve] == [step for step, _ in learnt.curve] == [0, 1, 2, 4, 5]
+            assert learnt.curve[0] == own.curve[0]  # it has its own weights until then
+    assert result.analysis.overall["Recording", "parts_learning"].before.value == own.curve[0][1]
+
+
+def test_a_budget_that_a_start_uses_up_is_an_error_of_that_start(tmp_path):
+    config = dataclasses.replace(QUICK, budgets=(2, 9), strategies=("linear_probe:default",), seeds=1, lrs=(1e-3,))
+    result = compare(Tiny, "digits", config)  # ten for each of ten classes are seven batches of 16
+    found = {run.steps: run for run in result.runs if run.purpose == "test" and run.strategy != "default"}
+    assert found[9].status == "ok"
+    assert found[2].status == "failed"
+    assert "takes 7 batches itself and leaves no step of 2" in found[2].message
+
+
 def test_all_trainings_are_there(quick):
     tests = [run for run in quick.runs if run.purpose == "test"]
     wanted = itertools.product(("default", "xavier_normal"), (2, 4), (0, 1))

@@ -14,7 +14,11 @@ from torch import nn
 import ghn_init
 from ghn_init import StrategyError, TraceError, strategies
 
-ALL = [entry.name for entry in strategies.available() if entry.argument is None or not entry.argument.required]
+ALL = [
+    entry.name
+    for entry in strategies.available()
+    if (entry.argument is None or not entry.argument.required) and "batches" not in entry.options
+]
 FAMILIES = {
     "resnet10t": {"channels": (8, 16, 24, 32)},
     "vit_tiny_patch16_224": {"depth": 2, "img_size": 64, "embed_dim": 48},
