@@ -18,7 +18,8 @@ from pathlib import Path
 
 import timm
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -49,8 +50,15 @@ class Taught(Images):
 
 
 def taught(images: Images, teacher: Path, temperature: float) -> Taught:
-    """`images` with the probabilities of a teacher."""
-    logits = load_file(teacher)["logits"]
+    """`images` with the probabilities of a teacher.
+
+    Raises:
+        ValueError: the teacher's logits are of other images.
+    """
+    with safe_open(teacher, "pt") as file:
+        logits, of = file.get_tensor("logits"), (file.metadata() or {}).get("images")
+    if of != images.fingerprint:
+        raise ValueError(f"{teacher} has logits of other images ({of}) than these ({images.fingerprint})")
     own = {field.name: getattr(images, field.name) for field in dataclasses.fields(images)}
     return Taught(**own, probabilities=F.softmax(logits / temperature, dim=1))
 
@@ -93,7 +101,7 @@ def main() -> None:
     network, started = make_teacher(), time.perf_counter()
     fit(network, train, arguments.epochs)
     logits = logits_of(network, train)
-    save_file({"logits": logits}, arguments.out)
+    save_file({"logits": logits}, arguments.out, {"images": train.fingerprint})
     seen = float((logits.argmax(dim=1) == train.labels).float().mean())
     unseen = score(network, held_out, batch_size=500, size=SIDE).top1
     seconds = time.perf_counter() - started

@@ -40,7 +40,10 @@ Checkpoint = Annotated[
 Noise = Annotated[
     float, typer.Option(min=0.0, help="Standard deviation of the noise that tells repeated blocks apart.")
 ]
-Seed = Annotated[int, typer.Option(help="Seed of the noise, and of what is not predicted.")]
+Seed = Annotated[
+    int,
+    typer.Option(help="Seed of the noise, of the random numbers of --blend and --floor, and of what is not predicted."),
+]
 DTypeOption = Annotated[DType, typer.Option("--dtype", help="Dtype of the weights.")]
 Device = Annotated[str, typer.Option(help="Where to predict: cpu, cuda, cuda:1, mps.")]
 Head = Annotated[
