@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ghn_init.calibration.batches import arguments_of
 from ghn_init.calibration.errors import CalibrationError
 from ghn_init.calibration.ridge import ridge
-from ghn_init.calibration.state import measuring
+from ghn_init.calibration.state import batch_norms, measuring
 from ghn_init.graph import trace
 from ghn_init.graph.symbolic import required_arguments
 
@@ -52,21 +52,29 @@ class HeadFit:
 
 
 def fit_head(
-    module: nn.Module, loader: Iterable[Any], *, examples: int | None = None, example_inputs: Any = None, seed: int = 0
+    module: nn.Module,
+    loader: Iterable[Any],
+    *,
+    examples: int | None = None,
+    batch_norm: bool = True,
+    example_inputs: Any = None,
+    seed: int = 0,
 ) -> HeadFit:
     """Fits the classifier head to some labelled examples, in place: a good first step on data that a GHN never saw.
 
     The features before the head are computed once, without gradients, with batch norms on the statistics of batches and
     dropout off, and the head is solved for in closed form (`ghn_init.calibration.ridge`). To train a network from there
     is linear probing then fine-tuning (Kumar et al., 2022, Fine-tuning can distort pretrained features and underperform
-    out-of-distribution), with a probe of a few batches. All else, buffers and training modes included, stays as it is,
-    and on an error everything does.
+    out-of-distribution), with a probe of a few batches. All else, training modes included, stays as it is, and on an
+    error everything does.
 
     Args:
         module: a network whose classifier head is a linear layer or a 1x1 convolution, or has several of these.
         loader: an iterable of (images, labels), whose last element is the labels, or of dicts with "labels" or "label";
             labels are int64, (n,). No more batches are taken than needed.
         examples: how many to use at least, as long as there are any; by default ten for each class.
+        batch_norm: whether batch norms get the statistics of these examples as running ones, as
+            `ghn_init.reestimate_batch_norm` gives them: those of a new network, 0 and 1, do not fit predicted weights.
         example_inputs: as for `ghn_init.trace`.
         seed: of what is random in the network's own code.
 
@@ -82,14 +90,19 @@ def fit_head(
     wanted = PER_CLASS * classes if examples is None else examples
     features: dict[str, list[Tensor]] = {name: [] for name in heads}
     labels: list[Tensor] = []
+    norms = [norm for norm in batch_norms(module) if batch_norm and norm.running_mean is not None]
     hooks = [head.register_forward_pre_hook(_keeper(features[name])) for name, head in heads.items()]
     try:
         with torch.no_grad(), measuring(module, seed=seed):
+            for norm in norms:
+                norm.reset_running_stats()
+                norm.momentum = None  # the mean over batches
             for item in loader:
                 labels.append(_labels(module, item, classes))
                 module(**arguments_of(module, item))
                 if sum(map(len, labels)) >= wanted:
                     break
+            statistics = [(buffer, buffer.clone()) for norm in norms for buffer in norm.buffers(recurse=False)]
     finally:
         for hook in hooks:
             hook.remove()
@@ -113,6 +126,8 @@ def fit_head(
             head.weight.copy_(fits[name].weight.view(head.weight.shape))
             if head.bias is not None:
                 head.bias.copy_(fits[name].bias)
+        for buffer, values in statistics:
+            buffer.copy_(values)
     report = HeadFit(
         heads=tuple(f"{name}.weight" for name in heads),
         examples=count,
