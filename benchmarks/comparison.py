@@ -194,7 +194,7 @@ def main() -> None:
         "--again",
         action="append",
         default=[],
-        choices=sorted({parse(strategy).entry.name for strategy in ALL_STRATEGIES}),
+        choices=sorted({parse(strategy).entry.name for study in STUDIES.values() for strategy in study.strategies}),
         help="strategy to train anew while others are kept; repeatable",
     )
     arguments = parser.parse_args()
