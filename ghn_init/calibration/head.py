@@ -83,6 +83,11 @@ def fit_head(
             not finite.
         TraceError: the module cannot be traced.
     """
+    if any(parameter.is_meta for parameter in module.parameters()):
+        raise CalibrationError(
+            f"{type(module).__name__} has parameters on the meta device, which make no features; call "
+            "module.to_empty(device=...) and write its weights first"
+        )
     if examples is not None and examples < 2:
         raise CalibrationError(f"a head is fitted to two examples or more, got examples={examples}")
     heads = _heads(module, example_inputs)
@@ -174,7 +179,10 @@ def _keeper(kept: list[Tensor]) -> Any:
 
 def _flat(name: str, inputs: Tensor, count: int) -> Tensor:
     """One row of features for each example."""
-    if len(inputs) != count or inputs[0].numel() != inputs.shape[1]:
+    single = inputs.dim() > 1 and inputs[:1].numel() == inputs.shape[1]
+    if single and len(inputs) != count:
+        raise CalibrationError(f"{name} gets {len(inputs)} examples in a batch that has {count} labels")
+    if not single:
         raise CalibrationError(
             f"{name} gets inputs of shape {tuple(inputs.shape)} for {count} labels: it gives no single vector of "
             "logits to each example"
@@ -205,4 +213,4 @@ def _labels(module: nn.Module, item: Any, classes: int) -> Tensor:
 def _described(item: Any, labels: Any) -> str:
     if isinstance(labels, Tensor):
         return f"labels of shape {tuple(labels.shape)} and {labels.dtype}"
-    return f"a {type(item).__name__} without" if labels is None else f"labels of type {type(labels).__name__}"
+    return f"a {type(item).__name__} without labels" if labels is None else f"labels of type {type(labels).__name__}"

@@ -176,9 +176,11 @@ IMAGES, LABELS = torch.randn(8, 3, 32, 32), torch.arange(8)
         ([(IMAGES, LABELS - 1)], "labels from -1"),
         ([(IMAGES, LABELS.float())], r"labels of shape \(8,\) and torch.float32"),
         ([(IMAGES, F.one_hot(LABELS))], r"labels of shape \(8, 8\)"),
-        ([IMAGES], "a Tensor without"),
-        ([(IMAGES,)], "a tuple without"),
-        ([{"x": IMAGES, "target": LABELS}], "a dict without"),
+        ([IMAGES], "a Tensor without labels"),
+        ((IMAGES, LABELS), "a Tensor without labels"),
+        ([(IMAGES, LABELS[:-1])], "gets 8 examples in a batch that has 7 labels"),
+        ([(IMAGES,)], "a tuple without labels"),
+        ([{"x": IMAGES, "target": LABELS}], "a dict without labels"),
         ([(IMAGES, LABELS.tolist())], "labels of type list"),
         ([(IMAGES * float("nan"), LABELS)], "features before head.fc are not finite"),
     ],
@@ -198,5 +200,9 @@ def test_networks_without_a_head_for_whole_images_are_refused():
         ghn_init.fit_head(timm.create_model("resnet10t", num_classes=0), [(IMAGES, LABELS)])
     with pytest.raises(CalibrationError, match=r"no single vector of logits|no classifier head"):
         ghn_init.fit_head(Segmenting(), [(IMAGES, LABELS)])
+    with torch.device("meta"):
+        weightless = timm.create_model("resnet10t", num_classes=10)
+    with pytest.raises(CalibrationError, match="meta device"):
+        ghn_init.fit_head(weightless, [(IMAGES, LABELS)])
     with pytest.raises(CalibrationError, match="examples=1"):
         ghn_init.fit_head(Segmenting(), [(IMAGES, LABELS)], examples=1)
