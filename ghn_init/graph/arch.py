@@ -51,7 +51,7 @@ class Node:
         param_shape: the shape of `param` in the module.
         rider: name of a second parameter predicted from the same node (the bias of a norm or a recurrent layer).
         rider_shape: its shape, where that is not the shape of `param`.
-        head: whether this is the weight or the bias of the classifier head.
+        head: whether this is a parameter of the classifier head, or of one of several whose outputs are averaged.
         source: path of the module, or name of the operation, that this node stands for.
     """
 

@@ -12,6 +12,7 @@ from ghn_init.graph.contract import INPUT, contract
 from ghn_init.graph.views import seen_shape
 
 _HEAD_TYPES = frozenset({"conv"})
+_AFTER_WEIGHT = frozenset({"bias", "layer_scale"})  # a layer's own: its bias, the sizes of a weight-normed weight
 
 
 def reduce(
@@ -27,9 +28,10 @@ def reduce(
     ends = [{index for end in feed for index in ({end} if kept[end] else feeds[end])} for feed in outputs]
     alive = _ancestors(set().union(*ends), feeds)
     order = [index for index in range(len(raw)) if index == INPUT or (kept[index] and index in alive)]
-    head = _head(ends[0], raw, feeds) if ends else []
-    if head and head[0] not in ends[0]:
-        _pool_before_head(head, order, ends[0], feeds)
+    heads = _heads(ends[0], raw, feeds, parameters) if ends else []
+    if len(heads) == 1 and heads[0][0] not in ends[0]:
+        _pool_before_head(heads[0], order, ends[0], feeds)
+    head = frozenset(index for layer in heads for index in layer)
     position = {index: place for place, index in enumerate(order)}
     nodes = tuple(_node(raw[index], parameters, index in head) for index in order)
     edges = tuple((position[start], position[end]) for end in order for start in sorted(feeds[end]))
@@ -47,19 +49,37 @@ def _ancestors(ends: Iterable[int], feeds: list[frozenset[int]]) -> set[int]:
     return alive
 
 
-def _head(ends: set[int], raw: list[RawNode], feeds: list[frozenset[int]]) -> list[int]:
-    """The bias, if any, and the weight of the layer whose output, possibly pooled, is the network's first."""
+def _heads(
+    ends: set[int], raw: list[RawNode], feeds: list[frozenset[int]], parameters: Mapping[str, nn.Parameter]
+) -> list[list[int]]:
+    """The classifier heads, each as its bias, if any, and its weight.
+
+    There is one, whose output, possibly pooled or scaled, is the network's first; or there are several of as many
+    classes, of whose outputs that is the sum or the mean (DeiT's of the class and of the distillation token).
+    """
     if len(ends) != 1:
         return []
     (last,) = ends
+    if raw[last].type == "sum":
+        found = [_head(index, raw, feeds) for index in sorted(feeds[last])]
+        names = [raw[layer[-1]].param for layer in found if layer]
+        classes = {parameters[name].shape[0] for name in names if name is not None}
+        return found if all(found) and len(classes) == 1 else []
     if raw[last].type == "glob_avg" and len(feeds[last]) == 1:
         (last,) = feeds[last]
-    weight = last
-    if raw[last].type == "bias" and len(feeds[last]) == 1:
-        (weight,) = feeds[last]
-    if raw[weight].type not in _HEAD_TYPES or raw[weight].source != raw[last].source:
-        return []
-    return [last] if weight == last else [last, weight]
+    layer = _head(last, raw, feeds)
+    return [layer] if layer else []
+
+
+def _head(last: int, raw: list[RawNode], feeds: list[frozenset[int]]) -> list[int]:
+    """The nodes of the layer that ends here, or before a learned factor, its weight last; nothing if it is no layer."""
+    layer = [last]
+    while raw[layer[-1]].type in _AFTER_WEIGHT and len(feeds[layer[-1]]) == 1:
+        layer += feeds[layer[-1]]
+    own = [index for index in layer if raw[index].source == raw[layer[-1]].source]
+    rest = layer[: -len(own)]
+    factors = all(raw[index].type == "layer_scale" for index in rest)
+    return own if factors and own == layer[len(rest) :] and raw[layer[-1]].type in _HEAD_TYPES else []
 
 
 def _pool_before_head(head: list[int], order: list[int], ends: set[int], feeds: list[frozenset[int]]) -> None:

@@ -146,7 +146,7 @@ def _target(name: str, row: int, index: int, node: Node, config: GHNConfig) -> T
         return Target(
             name=name,
             node=index,
-            kind="class_vector" if node.head else "vector",
+            kind="class_vector" if node.head and row == OFFSET else "vector",
             row=row,
             shape=(math.prod(shape),),
             depth=1,

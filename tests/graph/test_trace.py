@@ -181,6 +181,33 @@ def test_head_is_that_of_the_first_output():
     assert [node.param for node in trace(model).nodes if node.head] == ["fc.weight", "fc.bias"]
 
 
+class TwoHeads(nn.Module):
+    """The mean of two heads, of which the second is as wide as it is told, times a learned temperature."""
+
+    def __init__(self, second):
+        super().__init__()
+        self.body = nn.Linear(8, 8)
+        self.heads = nn.ModuleList([nn.Linear(8, 3), nn.Linear(8, second, bias=False)])
+        self.temperature = nn.Parameter(torch.ones(()))
+
+    def forward(self, x):
+        x = self.body(x).relu()
+        return self.temperature * self.heads[0](x) + self.heads[1](x)
+
+
+@pytest.mark.parametrize(("second", "heads"), [(3, ["heads.0.weight", "heads.0.bias", "heads.1.weight"]), (1, [])])
+def test_several_heads_of_the_same_classes_are_heads(second, heads):
+    graph = trace(TwoHeads(second))
+    assert [node.param for node in graph.nodes if node.head] == heads
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_weight_normed_head_has_its_sizes(bias):
+    head = nn.utils.parametrizations.weight_norm(nn.Linear(8, 3, bias=bias))
+    graph = trace(nn.Sequential(nn.Linear(8, 8), nn.ReLU(), head))
+    assert {node.param for node in graph.nodes if node.head} == {f"2.{name}" for name, _ in head.named_parameters()}
+
+
 def test_convolutional_head_is_put_behind_its_pooling():
     layers = [nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 5, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
     graph = trace(nn.Sequential(*layers))
