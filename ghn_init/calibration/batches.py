@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -14,6 +13,7 @@ from torch.utils._pytree import tree_flatten, tree_map
 from ghn_init.calibration.errors import CalibrationError
 from ghn_init.graph.inputs import candidate_inputs
 from ghn_init.graph.symbolic import required_arguments
+from ghn_init.graph.wrappers import forward_signature
 
 #: Examples in a random batch: few, since each position of each channel counts as well.
 EXAMPLES = 4
@@ -114,7 +114,7 @@ def _first_batch(batch: Any) -> Any:
 
 def _given(module: nn.Module, batch: Any) -> dict[str, Any]:
     if isinstance(batch, Mapping):
-        accepted = inspect.signature(module.forward).parameters
+        accepted = forward_signature(module).parameters
         anything = any(parameter.kind is parameter.VAR_KEYWORD for parameter in accepted.values())
         chosen = {str(name): value for name, value in batch.items() if anything or name in accepted}
         if not chosen:

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ghn_init.graph.wrappers import uncompiled
 from ghn_init.keeping import attributes_kept
 
 
@@ -43,7 +44,7 @@ def measuring(module: nn.Module, *, batch_statistics: bool = True, seed: int = 0
     fast_path = torch.backends.mha.get_fastpath_enabled()
     devices = {parameter.device for parameter in module.parameters() if parameter.is_cuda}
     try:
-        with torch.random.fork_rng(devices=list(devices)), attributes_kept(module):
+        with torch.random.fork_rng(devices=list(devices)), attributes_kept(module), uncompiled():
             torch.manual_seed(seed)
             set_mode(module, batch_statistics=batch_statistics)
             torch.backends.mha.set_fastpath_enabled(False)  # fused layers hide their products

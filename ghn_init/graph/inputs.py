@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -14,6 +13,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from ghn_init.errors import TraceError
 from ghn_init.graph.named_inputs import named_inputs
 from ghn_init.graph.symbolic import required_arguments
+from ghn_init.graph.wrappers import forward_signature, unwrapped
 
 _BATCH = 2
 _SIDES = (224, 256, 32, 64, 299, 384, 512, 128)
@@ -34,6 +34,7 @@ def candidate_inputs(module: nn.Module, example_inputs: Any = None) -> Iterator[
     Raises:
         TraceError: `example_inputs` are not arguments of the module.
     """
+    module, _ = unwrapped(module)
     if example_inputs is not None:
         yield _given(module, example_inputs)
         return
@@ -81,7 +82,7 @@ def _arguments(module: nn.Module, given: Any) -> dict[str, Any] | None:
     """Inputs by argument name, on the meta device, or None where the module's `forward` has no such arguments."""
     names = _names(module)
     if isinstance(given, Mapping):
-        anything = any(p.kind is p.VAR_KEYWORD for p in inspect.signature(module.forward).parameters.values())
+        anything = any(p.kind is p.VAR_KEYWORD for p in forward_signature(module).parameters.values())
         if not anything and not given.keys() <= set(names):
             return None
         pairs = dict(given)
@@ -95,7 +96,7 @@ def _arguments(module: nn.Module, given: Any) -> dict[str, Any] | None:
 
 def _names(module: nn.Module) -> list[str]:
     """Names of all arguments of `module.forward`."""
-    parameters = inspect.signature(module.forward).parameters.values()
+    parameters = forward_signature(module).parameters.values()
     return [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +11,7 @@ from torch.fx.proxy import ParameterProxy
 
 from ghn_init.graph.leaves import is_leaf, untraceable_functions, untraceable_modules
 from ghn_init.graph.proxies import UnpackingProxy
+from ghn_init.graph.wrappers import forward_signature
 
 _PLAIN = (fx.Proxy, int, float, bool, str, type(None))
 
@@ -134,7 +134,7 @@ def required_arguments(module: nn.Module) -> list[str]:
     """Names of the arguments of `module.forward` that have no default, or its first where all have one."""
     positional = [
         parameter
-        for parameter in inspect.signature(module.forward).parameters.values()
+        for parameter in forward_signature(module).parameters.values()
         if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
     ]
     required = [parameter.name for parameter in positional if parameter.default is parameter.empty]

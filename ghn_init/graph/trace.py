@@ -21,6 +21,7 @@ from ghn_init.graph.reduce import reduce
 from ghn_init.graph.scale import scale_free
 from ghn_init.graph.shapes import trace_with_shapes
 from ghn_init.graph.symbolic import SymbolicTracer
+from ghn_init.graph.wrappers import prefixed, uncompiled, unwrapped
 from ghn_init.keeping import attributes_kept
 
 logger = logging.getLogger(__name__)
@@ -47,17 +48,18 @@ def trace(module: nn.Module, *, example_inputs: Any = None) -> ArchGraph:
     Raises:
         TraceError: the module could not be traced; it names the module and the line where.
     """
+    module, prefix = unwrapped(module)
     parameters = dict(module.named_parameters(remove_duplicate=False))
     lazy = [name for name, parameter in parameters.items() if is_lazy(parameter)]
     if lazy:
         raise TraceError(f"{lazy[0]} of {type(module).__name__} has no shape yet (a lazy layer): call the module once")
-    with _LOCK, _without_fast_paths(), caches_kept(module):
+    with _LOCK, _without_fast_paths(), uncompiled(), caches_kept(module):
         graph = _trace_in_mode(module, parameters, False, example_inputs)
         if _UNUSED in graph.left_out.values():
             in_training = _in_training(module, parameters, example_inputs)
             if in_training is not None and len(in_training.left_out) < len(graph.left_out):
                 graph = in_training
-    return graph
+    return prefixed(graph, prefix)
 
 
 def _in_training(module: nn.Module, parameters: Mapping[str, nn.Parameter], example_inputs: Any) -> ArchGraph | None:
