@@ -5,8 +5,8 @@
         --images 2048 --out results/known
     python benchmarks/export_default.py --run runs/default --results results/test results/known
 
-`--run` is the folder of the last leg, made by `ghn-init train`; `default_legs.json` has all legs, and `--add-leg` puts
-this one there. The new GHN has no statistics of familiarity yet: `benchmarks/ood.py` makes them.
+`--run` are the folders of the newest legs, made by `ghn-init train`; `default_legs.json` has all legs, and `--add-legs` puts
+these there. The weights are those of the last leg, or `--ghn` what `benchmarks/averaging.py` wrote. The new GHN has no statistics of familiarity yet: `benchmarks/ood.py` makes them.
 """
 
 from __future__ import annotations
@@ -61,18 +61,20 @@ def results(folder: Path) -> dict[str, Any]:
 def main() -> None:
     """Read the command line, write the folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--run", type=Path, nargs="+", required=True)
+    parser.add_argument("--ghn", type=Path, help="folder of the averaged GHN")
     parser.add_argument("--results", type=Path, nargs="+", required=True, help="folders that `ghn-init eval` wrote")
-    parser.add_argument("--add-leg", action="store_true", help="add the run to default_legs.json first")
+    parser.add_argument("--add-legs", action="store_true", help="add the runs to default_legs.json first")
     parser.add_argument("--out", type=Path, default=Path("hub_configs/default"))
     args = parser.parse_args()
     legs = json.loads(LEGS.read_text())
-    if args.add_leg:
-        legs.append(leg(args.run, len(legs) + 1))
+    if args.add_legs:
+        legs += [leg(run, number) for number, run in enumerate(args.run, len(legs) + 1)]
         LEGS.write_text(json.dumps(legs, indent=1) + "\n")
     unaugmented = legs_where(legs, lambda part: part.get("augment") == "none")
     with_timm = legs_where(legs, lambda part: part.get("architectures", {}).get("timm", 0) > 0)
-    last = read_settings(args.run)
+    last = read_settings(args.run[-1])
+    averaged = read_info(args.ghn / "config.json").training["averaged"] if args.ghn else []
     assert last is not None
     info = CheckpointInfo(
         name="default",
@@ -87,6 +89,7 @@ def main() -> None:
             "architectures": "DeepNets-1M's rules (4 to 12 cells, width 16 to 32), plain and residual networks, and "
             f"timm's models at small width and depth in {with_timm}",
             "images": "32 a network and step, 16 x 16; 32 x 32 for networks that take one size only",
+            **({"averaged": f"the weights of the last {len(averaged)} legs"} if averaged else {}),
             "architecture_steps": sum(part["architecture_steps"] for part in legs),
             "hardware": "2 CPU cores, shared with other work",
             "wall_minutes": sum(part["wall_minutes"] for part in legs),
@@ -99,7 +102,7 @@ def main() -> None:
             "command": "ghn-init eval --ghn FOLDER --data test.parquet, as in benchmarks/export_default.py",
         },
     )
-    written = save(load(str(args.run / "ghn")), args.out, info, overwrite=True)
+    written = save(load(str(args.ghn or args.run[-1] / "ghn")), args.out, info, overwrite=True)
     print(f"{args.out}: {written.size} bytes of weights")
 
 

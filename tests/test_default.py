@@ -22,7 +22,7 @@ def test_it_is_known_and_small():
 
 def test_its_card_says_what_was_measured():
     evaluation = json.loads((FOLDER / "config.json").read_text())["evaluation"]
-    assert evaluation["split_test"]["mean"] > 0.49
+    assert evaluation["split_test"]["mean"] > 0.5
     assert evaluation["split_test"]["networks"] >= 500
     card = (FOLDER / "README.md").read_text()
     for number in ("resnet18", "ResNet-50", "ViT", "mean", "architecture steps", "command"):

@@ -86,7 +86,8 @@ def test_training_networks_are_familiar() -> None:
 def test_strange_networks_are_not(narrow: Explanation) -> None:
     assert narrow.familiarity is not None
     assert narrow.familiarity.far
-    assert narrow.percentile == 100
+    assert narrow.percentile is not None
+    assert narrow.percentile > 99
     assert "ABOVE the threshold" in " ".join(str(narrow).split())
     large = explain(Large(), example_inputs=IMAGE)
     strange = {node.name: node.reasons for node in large.layers[:2]}
