@@ -5,8 +5,9 @@
         --images 2048 --out results/known
     python benchmarks/export_default.py --run runs/default --results results/test results/known
 
-`--run` are the folders of the newest legs, made by `ghn-init train`; `default_legs.json` has all legs, and `--add-legs` puts
-these there. The weights are those of the last leg, or `--ghn` what `benchmarks/averaging.py` wrote. The new GHN has no statistics of familiarity yet: `benchmarks/ood.py` makes them.
+`--run` are the folders of the newest legs, made by `ghn-init train`; `default_legs.json` has all legs, and `--add-legs`
+puts these there. The weights are those of the last leg, or, as `--ghn`, what `benchmarks/averaging.py` wrote. The new GHN
+has no statistics of familiarity yet: `benchmarks/ood.py` makes them.
 """
 
 from __future__ import annotations
