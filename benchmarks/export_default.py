@@ -6,7 +6,7 @@
     python benchmarks/export_default.py --run runs/default --results results/test results/known
 
 `--run` are the folders of the newest legs, made by `ghn-init train`; `default_legs.json` has all legs, and `--add-legs`
-puts these there. The weights are those of the last leg, or, as `--ghn`, what `benchmarks/averaging.py` wrote. The new GHN
+puts these there. The weights are those of the last leg, or, as `--ghn`, what `benchmarks/averaging.py` wrote. This GHN
 has no statistics of familiarity yet: `benchmarks/ood.py` makes them.
 """
 
