@@ -71,7 +71,7 @@ def test_a_fitted_head_knows_digits_and_nothing_else_is_changed(name, digits):
     assert changed - running(model) == {weight, weight.replace("weight", "bias")}
     assert (report.examples, report.batches, report.classes) == (256, 8, 10)
     unseen = accuracy(model, digits)
-    assert unseen > max(0.5, chance + 0.3)
+    assert unseen > chance + 0.3
     # what it says of itself is about what it does with other images
     assert report.accuracy == pytest.approx(unseen, abs=0.12)
 
