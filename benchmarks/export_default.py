@@ -64,6 +64,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, nargs="+", required=True)
     parser.add_argument("--ghn", type=Path, help="folder of the averaged GHN")
+    parser.add_argument("--averaged", help="for the card: what that is the mean of")
     parser.add_argument("--results", type=Path, nargs="+", required=True, help="folders that `ghn-init eval` wrote")
     parser.add_argument("--add-legs", action="store_true", help="add the runs to default_legs.json first")
     parser.add_argument("--out", type=Path, default=Path("hub_configs/default"))
@@ -75,7 +76,8 @@ def main() -> None:
     unaugmented = legs_where(legs, lambda part: part.get("augment") == "none")
     with_timm = legs_where(legs, lambda part: part.get("architectures", {}).get("timm", 0) > 0)
     last = read_settings(args.run[-1])
-    averaged = read_info(args.ghn / "config.json").training["averaged"] if args.ghn else []
+    if bool(args.ghn) != bool(args.averaged):
+        parser.error("--ghn and --averaged belong together")
     assert last is not None
     info = CheckpointInfo(
         name="default",
@@ -88,9 +90,9 @@ def main() -> None:
             },
             "augmentation": f"random shifts of up to 4 pixels and flips; none in {unaugmented}",
             "architectures": "DeepNets-1M's rules (4 to 12 cells, width 16 to 32), plain and residual networks, and "
-            f"timm's models at small width and depth in {with_timm}",
+            f"timm's models at small width and depth in {with_timm}, varied in other ways as well from leg 16 on",
             "images": "32 a network and step, 16 x 16; 32 x 32 for networks that take one size only",
-            **({"averaged": f"the weights of the last {len(averaged)} legs"} if averaged else {}),
+            **({"averaged": args.averaged} if args.averaged else {}),
             "architecture_steps": sum(part["architecture_steps"] for part in legs),
             "hardware": "2 CPU cores, shared with other work",
             "wall_minutes": sum(part["wall_minutes"] for part in legs),

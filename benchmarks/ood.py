@@ -73,8 +73,6 @@ TRIED = 3
 POOR = 0.25
 #: Per cent of the training's architectures that a warning may be about.
 FALSE_ALARMS = 10
-#: Legs of the training, counted from its end, that the statistics are of.
-LAST_LEGS = 2
 #: Most parameters of a zoo model that is measured.
 LARGEST = 16_000_000
 
@@ -289,12 +287,9 @@ def fit(args: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     ghn = load("default")
     assert ghn.info is not None
-    legs = json.loads(LEGS.read_text())[-LAST_LEGS:]
-    total = sum(leg["architecture_steps"] for leg in legs)
-    counts = [round(args.n * leg["architecture_steps"] / total) for leg in legs]
-    each = zip(legs, counts, strict=True)
-    chosen = itertools.chain(*(draws(leg_stream(leg, leg["seed"]), leg["meta_batch"], count) for leg, count in each))
-    source = f"{sum(counts)} of the {total:,} architecture-steps of the last {LAST_LEGS} legs of its training"
+    leg = json.loads(LEGS.read_text())[-1]
+    chosen = draws(leg_stream(leg, leg["seed"]), leg["meta_batch"], args.n)
+    source = f"{args.n} of the {leg['architecture_steps']:,} architecture-steps of the last leg of its training"
     found = fit_familiarity(ghn, chosen, source=source)
     if "calibration" in ghn.info.familiarity:
         found["calibration"] = ghn.info.familiarity["calibration"]

@@ -42,7 +42,7 @@ def given(config: type[Any], values: dict[str, Any]) -> dict[str, Any]:
     """Those of `values` that are fields of `config` and were given, as plain values; lists as tuples."""
     names = {field.name for field in dataclasses.fields(config)}
     wanted = {name: value for name, value in values.items() if name in names and value not in (None, [], ())}
-    return {name: _plain(value) for name, value in wanted.items()}
+    return {name: plain(value) for name, value in wanted.items()}
 
 
 def with_options(function: Callable[..., None], options: Sequence[inspect.Parameter]) -> Callable[..., None]:
@@ -61,7 +61,8 @@ def choices(name: str, values: Iterable[str]) -> Any:
     return enum.Enum(name, {value: value for value in values}, type=str)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """An option's value without typer's types: the text of a choice, the tuple of a list."""
     if isinstance(value, enum.Enum):
         return value.value
     return tuple(value) if isinstance(value, list) else value

@@ -15,7 +15,7 @@ from rich.progress import Progress
 from torch.multiprocessing.spawn import ProcessExitedException
 
 from ghn_init.allocator import keep_freed_memory
-from ghn_init.cli_fields import given, options_for, with_options
+from ghn_init.cli_fields import given, options_for, plain, with_options
 from ghn_init.cli_options import Debug, Json
 from ghn_init.cli_support import counting_columns, err, errors_in_one_line, out, print_json
 from ghn_init.cpu.bfloat16 import avoid_broken_bfloat16
@@ -110,7 +110,7 @@ def _train(
         "json_output": json_output,
         "debug": debug,
         "node_types": node_type or [],
-        "settings": settings,
+        "settings": {name: plain(value) for name, value in settings.items()},  # children cannot unpickle choices
     }
     avoid_broken_bfloat16()
     with errors_in_one_line(debug):

@@ -24,56 +24,67 @@ from timm.models.mobilenetv3 import MobileNetV3
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
+#: Of a network of inverted residuals: the first stage, and three to six further ones.
+_STAGES = 7
 
-def _mobile(make: Callable[..., nn.Module], stages: tuple[str, ...], **fixed: Any) -> Callable[..., nn.Module]:
-    """A network of inverted residuals.
+
+def _mobile(make: Callable[..., nn.Module], **kind: Any) -> Callable[..., nn.Module]:
+    """A network of inverted residuals, behind a depthwise separable convolution.
 
     Args:
         make: its class.
-        stages: the block of each stage in timm's notation, the first with a depthwise separable convolution.
-        fixed: further arguments of the class.
+        kind: further arguments of the class, and other defaults for those of what is returned.
     """
 
-    def build(width: int, depths: tuple[int, ...], **options: Any) -> nn.Module:
-        blocks = [[stages[0].format(repeats=1, channels=width)]]
-        for number, (stage, repeats) in enumerate(zip(stages[1:], depths, strict=True), 1):
-            blocks.append([stage.format(repeats=repeats, channels=width * (number + 1))])
-        return make(decode_arch_def(blocks), num_features=8 * width, stem_size=width, **fixed, **options)
+    def build(
+        width: int,
+        depths: tuple[int, ...],
+        *,
+        stem: int = 1,
+        growth: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7),
+        kernels: tuple[int, ...] = (3, 3, 5, 5, 5, 5, 3),
+        strides: tuple[int, ...] = (1, 2, 2, 1),
+        expansion: int = 4,
+        excited: tuple[int, ...] = (0,) * _STAGES,
+        relus: tuple[int, ...] = (0,) * _STAGES,
+        fused: int = 0,
+        head: int = 8,
+        **options: Any,
+    ) -> nn.Module:
+        """Builds it.
 
-    return build
+        Args:
+            width: channels of which all others are multiples.
+            depths: blocks of the stages after the first; those that it says nothing of have one.
+            stem: channels of the first convolution.
+            growth: channels of each stage.
+            kernels: side of each stage's kernels.
+            strides: of each stage; their number is that of the stages.
+            expansion: how many times as many channels the blocks have within.
+            excited: which stages have squeeze and excitation.
+            relus: which stages have ReLUs whatever the network's activation is.
+            fused: how many stages after the first have plain convolutions in place of pointwise and depthwise ones.
+            head: channels before the classifier.
+            options: of the class.
+        """
+        stages = []
+        for stage, stride in enumerate(strides):
+            further = f"_e{expansion if stage else 1}" + "_se0.25" * excited[stage] + "_nre" * relus[stage]
+            block = "ds" if not stage else "er" if stage <= fused else "ir"
+            repeats = depths[stage - 1] if 1 <= stage <= len(depths) else 1
+            channels = width * growth[stage]
+            stages.append([f"{block}_r{repeats}_k{kernels[stage]}_s{stride}{further}_c{channels}"])
+        return make(decode_arch_def(stages), num_features=head * width, stem_size=stem * width, **options)
+
+    return partial(build, **kind)
 
 
 CLASSES: dict[str, Callable[..., nn.Module]] = {
-    "MobileNetV2": _mobile(
-        EfficientNet,
-        (
-            "ds_r{repeats}_k3_s1_c{channels}",
-            "ir_r{repeats}_k3_s2_e6_c{channels}",
-            "ir_r{repeats}_k3_s2_e6_c{channels}",
-            "ir_r{repeats}_k3_s1_e6_c{channels}",
-        ),
-        act_layer=nn.ReLU6,
-    ),
+    "MobileNetV2": _mobile(EfficientNet, expansion=6, kernels=(3,) * _STAGES, act_layer=nn.ReLU6),
     "MobileNetV3": _mobile(
-        MobileNetV3,
-        (
-            "ds_r{repeats}_k3_s1_e1_c{channels}_nre",
-            "ir_r{repeats}_k3_s2_e4_c{channels}_nre",
-            "ir_r{repeats}_k5_s2_e3_c{channels}_se0.25_nre",
-            "ir_r{repeats}_k5_s1_e4_c{channels}_se0.25",
-        ),
-        act_layer=nn.Hardswish,
+        MobileNetV3, excited=(0, 0, 1, 1, 1, 1, 1), relus=(1, 1, 1, 0, 0, 0, 0), act_layer=nn.Hardswish
     ),
-    "EfficientNet": _mobile(
-        EfficientNet,
-        (
-            "ds_r{repeats}_k3_s1_e1_c{channels}_se0.25",
-            "ir_r{repeats}_k3_s2_e4_c{channels}_se0.25",
-            "ir_r{repeats}_k5_s2_e4_c{channels}_se0.25",
-            "ir_r{repeats}_k5_s1_e4_c{channels}_se0.25",
-        ),
-        act_layer=nn.SiLU,
-    ),
+    "EfficientNet": _mobile(EfficientNet, excited=(1,) * _STAGES, act_layer=nn.SiLU),
     "PooledViT": partial(VisionTransformer, class_token=False, global_pool="avg"),
     "MlpMixer": MlpMixer,
     "ResMLP": partial(MlpMixer, mlp_ratio=4, block_layer=ResBlock, norm_layer=Affine),

@@ -20,6 +20,9 @@ from ghn_init.graph.skip_init import skip_init
 #: operations; a fit to training steps (`benchmarks/loads.py`).
 PACE, START = 2.6, 26_000_000.0
 
+#: Names and values of further arguments.
+Variant = tuple[tuple[str, Any], ...]
+
 
 @dataclasses.dataclass(frozen=True)
 class TimmArchitecture:
@@ -30,6 +33,7 @@ class TimmArchitecture:
         model: one of the family's.
         width: of the model; what that is, the family's options say.
         depths: blocks of each stage.
+        variant: further arguments, of those that the family has, and their values.
     """
 
     kind: ClassVar[str] = "timm"
@@ -38,6 +42,7 @@ class TimmArchitecture:
     model: str
     width: int
     depths: tuple[int, ...]
+    variant: Variant = ()
 
     def __post_init__(self) -> None:
         if self.family not in FAMILIES:
@@ -49,16 +54,22 @@ class TimmArchitecture:
             raise ValueError(
                 f"width={self.width} and depths={self.depths} must be positive, with {len(family.depths)} stages"
             )
+        for name, value in self.variant:
+            if value not in family.variants.get(name, {}):
+                raise ValueError(
+                    f"{name}={value!r} is not among the variants of {self.family}: "
+                    f"{', '.join(f'{key} of {list(values)}' for key, values in family.variants.items()) or 'none'}"
+                )
 
     @property
     def fixed_resolution(self) -> bool:
-        """Whether the network takes images of one size only: it has a position table, or mixes positions by weights."""
+        """Whether the network is for images of one size: a position table, positions mixed by weights, many strides."""
         return FAMILIES[self.family].sized
 
     @property
     def options(self) -> dict[str, Any]:
         """The keyword arguments of the model."""
-        return FAMILIES[self.family].options(self.width, self.depths)
+        return FAMILIES[self.family].options(self.width, self.depths, **dict(self.variant))
 
     def with_width(self, width: int) -> TimmArchitecture:
         """The same model at another width."""
@@ -74,8 +85,9 @@ class TimmArchitecture:
         from ghn_init.deepnets.timm_classes import CLASSES
 
         options = {**self.options, "num_classes": num_classes}
-        if self.fixed_resolution:
-            options["img_size"] = image_size
+        argument = FAMILIES[self.family].size_argument
+        if self.fixed_resolution and argument:
+            options[argument] = image_size
         make = CLASSES.get(self.model)
         model: nn.Module = timm.create_model(self.model, **options) if make is None else make(**options)
         return use_batch_statistics(model).eval()
@@ -90,6 +102,8 @@ class TimmArchitecture:
         """Approximate multiply-adds of a forward pass of one image: see `Family.work`."""
         work, width_power, depth_power = FAMILIES[self.family].work
         scale: float = work * self.width**width_power * sum(self.depths) ** depth_power
+        for name, value in self.variant:
+            scale *= FAMILIES[self.family].variants[name][value]
         return scale * (image_size / 32) ** 2
 
     def load(self, image_size: int = 32) -> float:
@@ -98,7 +112,8 @@ class TimmArchitecture:
 
     def to_dict(self) -> dict[str, Any]:
         """The architecture as JSON types; `ghn_init.deepnets.from_dict` reads it back."""
-        return {"kind": self.kind, **dataclasses.asdict(self), "depths": list(self.depths)}
+        fields = {**dataclasses.asdict(self), "depths": list(self.depths), "variant": dict(self.variant)}
+        return {"kind": self.kind, **fields}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> TimmArchitecture:
@@ -107,5 +122,11 @@ class TimmArchitecture:
         Raises:
             ValueError: another kind, unknown or missing keys, or an impossible architecture.
         """
-        data = checked(data, cls)
-        return cls(data["family"], data["model"], int(data["width"]), tuple(int(depth) for depth in data["depths"]))
+        data = checked({"variant": {}, **data}, cls)
+        depths = tuple(int(depth) for depth in data["depths"])
+        variant = tuple((name, _hashable(value)) for name, value in data["variant"].items())
+        return cls(data["family"], data["model"], int(data["width"]), depths, variant)
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

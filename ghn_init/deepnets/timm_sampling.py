@@ -8,7 +8,7 @@ from ghn_init.deepnets.timm_models import TimmArchitecture
 
 
 def timm_architecture(index: int, seed: int = 0) -> TimmArchitecture:
-    """A model of timm at a random width and depth, for 16x16 or 32x32 images.
+    """A model of timm at a random width and depth, varied in other ways as well, for 16x16 or 32x32 images.
 
     Args:
         index: which one, from 0; there is no last one, but they repeat.
@@ -24,4 +24,6 @@ def timm_architecture(index: int, seed: int = 0) -> TimmArchitecture:
     family = FAMILIES[name]
     model = choices.one_of(family.models)
     width = choices.one_of(family.widths)
-    return TimmArchitecture(name, model, width, tuple(choices.within(*bounds) for bounds in family.depths))
+    depths = tuple(choices.within(*bounds) for bounds in family.depths)
+    variant = tuple((argument, choices.one_of(tuple(values))) for argument, values in family.variants.items())
+    return TimmArchitecture(name, model, width, depths, variant)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 from ghn_init.explain.statistics import TypeStatistics
@@ -34,7 +35,7 @@ def strange_parts(ghn: GHN, node: Node, seen: TypeStatistics | None) -> list[str
         return [f"no {node.type} node was seen"]
     if not node.shape or not seen.seen:
         return []
-    actual, known = four_dimensions(node.shape), known_shape(ghn, node.shape)
+    actual, known = four_dimensions(node.shape), _told_apart(ghn, node.shape)
     unseen = [row not in values for row, values in zip(known, seen.seen, strict=True)]
     parts = [
         f"{actual[place]} {name}, {_seen_words(known[place], seen.seen[place])}"
@@ -45,6 +46,13 @@ def strange_parts(ghn: GHN, node: Node, seen: TypeStatistics | None) -> list[str
         side, place = max((known[place], place) for place in (2, 3) if unseen[place])
         parts.append(f"kernel {actual[2]} x {actual[3]}, {_seen_words(side, seen.seen[place])}")
     return parts
+
+
+def _told_apart(ghn: GHN, shape: Sequence[int]) -> tuple[int, ...]:
+    """As `known_shape`, but sizes beyond the largest with an embedding stay what they are: it stands for them badly."""
+    largest = known_shape(ghn, (sys.maxsize,) * 4)
+    pairs = zip(four_dimensions(shape), known_shape(ghn, shape), largest, strict=True)
+    return tuple(actual if actual > most else known for actual, known, most in pairs)
 
 
 def _seen_words(row: int, values: Sequence[int]) -> str:

@@ -124,6 +124,17 @@ def test_bad_input_is_one_line_from_several_processes_too(data, tmp_path):
     assert "Traceback" not in done.stderr
 
 
+def test_several_processes_get_every_kind_of_option(data, tmp_path):
+    command = [sys.executable, "-m", "ghn_init", "train", "--data", str(data), "--out", str(tmp_path / "run"), *SMALL]
+    done = subprocess.run(
+        [*command, "--processes", "2", "--schedule", "wsd"], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    run = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert (run["processes"], run["training"]["schedule"]) == (2, "wsd")
+    assert run["training"]["architectures"]["widths"] == [8]  # a list of the command line's
+
+
 def test_missing_data_is_one_line(tmp_path):
     result = train("--data", tmp_path / "none.parquet", "--out", tmp_path / "run", *SMALL)
     assert result.exit_code == 1
