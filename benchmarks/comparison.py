@@ -118,8 +118,8 @@ STUDIES: dict[str, Study] = {
     "blends": Study(
         "CIFAR-10, shares of random numbers",
         "cifar10",
-        FEW,
-        ("default", *(f"ghn,blend={share}" for share in (0, 0.25, 0.5, 0.75))),
+        (*FEW, "mobilenetv3_small_050"),
+        ("default", "ghn,blend=0", *(f"ghn,blend={share},floor={floor}" for share in (0.1, 0.25) for floor in (0, 0.3))),
         {"budgets": (300, 600)},
     ),
     "ceilings": Study(

@@ -24,6 +24,8 @@ from timm.models.mobilenetv3 import MobileNetV3
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
+from ghn_init.deepnets.timm_builders import ghost_net, hgnet, mobile_one, rep_vgg, vgg
+
 #: Of a network of inverted residuals: the first stage, and three to six further ones.
 _STAGES = 7
 
@@ -47,6 +49,7 @@ def _mobile(make: Callable[..., nn.Module], **kind: Any) -> Callable[..., nn.Mod
         expansion: int = 4,
         excited: tuple[int, ...] = (0,) * _STAGES,
         relus: tuple[int, ...] = (0,) * _STAGES,
+        separable: int = 0,
         fused: int = 0,
         head: int = 8,
         **options: Any,
@@ -63,14 +66,16 @@ def _mobile(make: Callable[..., nn.Module], **kind: Any) -> Callable[..., nn.Mod
             expansion: how many times as many channels the blocks have within.
             excited: which stages have squeeze and excitation.
             relus: which stages have ReLUs whatever the network's activation is.
+            separable: 1 for depthwise separable convolutions without residuals in all stages.
             fused: how many stages after the first have plain convolutions in place of pointwise and depthwise ones.
             head: channels before the classifier.
             options: of the class.
         """
         stages = []
         for stage, stride in enumerate(strides):
-            further = f"_e{expansion if stage else 1}" + "_se0.25" * excited[stage] + "_nre" * relus[stage]
-            block = "ds" if not stage else "er" if stage <= fused else "ir"
+            block = "dsa" if separable else "ds" if not stage else "er" if stage <= fused else "ir"
+            expanded = f"_e{expansion}" if block in {"er", "ir"} else ""
+            further = expanded + "_se0.25" * excited[stage] + "_nre" * relus[stage]
             repeats = depths[stage - 1] if 1 <= stage <= len(depths) else 1
             channels = width * growth[stage]
             stages.append([f"{block}_r{repeats}_k{kernels[stage]}_s{stride}{further}_c{channels}"])
@@ -85,6 +90,15 @@ CLASSES: dict[str, Callable[..., nn.Module]] = {
         MobileNetV3, excited=(0, 0, 1, 1, 1, 1, 1), relus=(1, 1, 1, 0, 0, 0, 0), act_layer=nn.Hardswish
     ),
     "EfficientNet": _mobile(EfficientNet, excited=(1,) * _STAGES, act_layer=nn.SiLU),
+    "LCNet": _mobile(MobileNetV3, separable=1, excited=(0, 0, 0, 0, 0, 1, 1), act_layer=nn.Hardswish),
+    "VGG": vgg,
+    "BatchNormVGG": partial(vgg, norm_layer=nn.BatchNorm2d),
+    "RepVGG": rep_vgg,
+    "MobileOne": mobile_one,
+    "HGNet": partial(hgnet, version=1),
+    "HGNetV2": partial(hgnet, version=2, light=(0, 0, 1, 1), kernel=5),
+    "GhostNet": ghost_net,
+    "GhostNetV2": partial(ghost_net, version="v2"),
     "PooledViT": partial(VisionTransformer, class_token=False, global_pool="avg"),
     "MlpMixer": MlpMixer,
     "ResMLP": partial(MlpMixer, mlp_ratio=4, block_layer=ResBlock, norm_layer=Affine),

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from ghn_init.deepnets import stream
+from ghn_init.errors import TrainingError
 from ghn_init.graph.arch import ArchGraph
 from ghn_init.hypernet import GHN
 from ghn_init.images import AUGMENTS, ImageSet, draw_batch
@@ -188,7 +189,8 @@ class MetaStep:
             )
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
-                raise
+                what = f"{entry.name or 'a network'}, {entry.architecture!r}"
+                raise TrainingError(f"step {step}: {what}, cannot be trained: {error}") from error
         self._skipped(step, [entry], "the network")
         return None
 

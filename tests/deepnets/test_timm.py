@@ -70,8 +70,8 @@ def test_costs_are_about_those_of_a_forward_pass(name):
         ratios.append(architecture.cost() / (counter.get_total_flops() / 4))
     assert len(drawn) == 5
     assert 0.75 < np.median(ratios) < 1.33
-    assert min(ratios) > 0.5
-    assert max(ratios) < 2
+    assert min(ratios) > 0.4
+    assert max(ratios) < 2.5
 
 
 def test_models_are_timms():
@@ -100,7 +100,9 @@ def test_every_value_of_a_variant_is_possible(name, argument, value):
         architecture = dataclasses.replace(smallest(name, model), variant=((argument, value),))
         side = 32 if architecture.fixed_resolution else 16
         with torch.device("meta"):
-            assert architecture.build(7, side)(torch.empty(2, 3, side, side)).shape == (2, 7)
+            logits = architecture.build(7, side)(torch.empty(2, 3, side, side))
+            assert logits.shape == (2, 7)
+            logits.sum().backward()  # an operation in place may keep a network from being trained
 
 
 @pytest.mark.parametrize("index", range(12))
@@ -146,8 +148,8 @@ def test_the_stream_is_pinned_and_covers_all_models():
 
 PINNED = [
     "TimmArchitecture(family='shvit', model='shvit_s1', width=8, depths=(1, 2, 2), variant=())",
-    "TimmArchitecture(family='convmixer', model='ConvMixer', width=128, depths=(5,), "
-    "variant=(('patch_size', 2), ('kernel_size', 7)))",
+    "TimmArchitecture(family='pvt', model='pvt_v2_b0', width=32, depths=(1, 1, 2, 1), "
+    "variant=(('growth', (1, 2, 4, 8)), ('linear', False)))",
 ]
 
 
@@ -174,7 +176,10 @@ def test_with_width_scales():
         (("vit", "resnet18", 64, (2,)), "unknown model 'resnet18' of vit"),
         (("resnet", "resnet18", 16, (1, 1)), "with 4 stages"),
         (("vit", "vit_tiny_patch16_224", 64, (0,)), "must be positive"),
-        (("eva", "beit_base_patch16_224", 64, (2,), (("patch_size", 5),)), r"patch_size=5 .* patch_size of \[4, 8\]"),
+        (
+            ("eva", "beit_base_patch16_224", 64, (2,), (("patch_size", 5),)),
+            r"patch_size=5 .* patch_size of \[4, 8, 16\]",
+        ),
         (("starnet", "starnet_s1", 8, (1, 1, 1, 1), (("width", 5),)), "variants of starnet: none"),
     ],
 )

@@ -141,8 +141,10 @@ def test_other_errors_are_not_swallowed(make_ghn, images, config, monkeypatch):
         raise RuntimeError("shapes do not match")
 
     monkeypatch.setattr(meta_step_module, "network_step", broken)
-    with pytest.raises(RuntimeError, match="do not match"):
-        run(Trainer(make_ghn(), images, config))
+    trainer = Trainer(make_ghn(), images, config)
+    name = trainer.batches[0][0][1].name
+    with pytest.raises(TrainingError, match=f"step 0: {name}, .*cannot be trained: shapes do not match"):
+        run(trainer)
 
 
 def test_a_run_in_which_nothing_can_be_trained_ends(make_ghn, images):
