@@ -21,7 +21,8 @@ Familiar: TypeAlias = "Drawn | AnyArchitecture | Network"
 _SOURCES: dict[str, Callable[[str, Any], str]] = {
     "deepnets": lambda index, made: f'ghn_init.deepnets.sample("train", {index}).with_width({made.width})',
     "classic": lambda _, made: f"ghn_init.deepnets.{made!r}",
-    "timm": lambda index, made: f"ghn_init.deepnets.timm_architecture({index})",
+    # not by its number: with further families the sampler draws others
+    "timm": lambda _, made: f"ghn_init.deepnets.{made!r}",
 }
 
 
