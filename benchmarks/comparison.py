@@ -73,7 +73,7 @@ UNSEEN_STRATEGIES = (
     "ghn",
     "ghn,head=false",
     "ghn,head=false,floor=0",
-    "ghn,head=false,blend=0.25",
+    "ghn,head=false,blend=0.1",
     "linear_probe:ghn",
     "linear_probe:default",
 )
@@ -119,7 +119,11 @@ STUDIES: dict[str, Study] = {
         "CIFAR-10, shares of random numbers",
         "cifar10",
         (*FEW, "mobilenetv3_small_050"),
-        ("default", "ghn,blend=0", *(f"ghn,blend={share},floor={floor}" for share in (0.1, 0.25) for floor in (0, 0.3))),
+        (
+            "default",
+            "ghn,blend=0",
+            *(f"ghn,blend={share},floor={floor}" for share in (0.1, 0.25) for floor in (0, 0.3)),
+        ),
         {"budgets": (300, 600)},
     ),
     "ceilings": Study(

@@ -84,7 +84,7 @@ def apply(
         layers: such patterns of what to predict, all else being left alone; None for no such limit.
         blend: share of random numbers in the predicted weights (of two dimensions or more), from 0 for the prediction
             to 1 for normal numbers of its size; or shares by pattern as for `exclude`, of which the first that fits
-            counts, and none where none fits. None for a quarter, and, where the classifier head is not predicted, so
+            counts, and none where none fits. None for a tenth, and, where the classifier head is not predicted, so
             that the network is to learn other classes than the GHN did, 1 in the later half of the weights, by order of
             execution. The scale of each out channel stays the predicted one, but for `floor` and `ceiling`.
         floor: where random numbers are mixed in, out channels of weights whose root mean square is predicted smaller

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from ghn_init.options import BLEND
+
 
 class DType(str, enum.Enum):
     """Dtypes that weights can be written in."""
@@ -67,8 +69,8 @@ BlendOption = Annotated[
         "--blend",
         min=0.0,
         max=1.0,
-        help="Share of random numbers in the predicted weights; by default 0.25, and all of the later half of the "
-        "weights where the classifier head is not predicted.",
+        help=f"Share of random numbers in the predicted weights; by default {BLEND:g}, and all of the later half of "
+        "the weights where the classifier head is not predicted.",
     ),
 ]
 FloorOption = Annotated[

@@ -15,7 +15,7 @@ Blend = float | Mapping[str, float]
 #: Standard deviation of the noise on the predictions, the scale with which GHN-3's authors fine-tune.
 NOISE = 1e-5
 #: Share of random numbers in the predicted weights (``benchmarks/comparison.md`` has how networks train from it).
-BLEND = 0.25
+BLEND = 0.1
 #: That in the later half of the weights, where the classifier head is not predicted.
 LATER = 1.0
 #: Size of predicted weights, as a share of He's, below which the GHN has learnt nothing about them (the embedded one's

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ghn_init.calibration.report import CalibrationReport
-from ghn_init.options import Blend
+from ghn_init.options import BLEND, Blend
 from ghn_init.rendering import Rendered, inert, line
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class Report(Rendered):
         if later and self.blend is None:
             yield line(
                 f"drawn at random, since the classifier head is not predicted: {len(later)} of "
-                f"{len(self.random_shares)} weights, from {later[0]} on (blend=0.25 predicts them)"
+                f"{len(self.random_shares)} weights, from {later[0]} on (blend={BLEND:g} predicts them)"
             )
         if self.replaced:
             count = sum(round(share * self.predicted[name]) for name, share in self.replaced.items())

@@ -1,5 +1,6 @@
 """Parts of a prediction: `layers`, `exclude`, and random numbers in it: `blend`, `floor`, `ceiling`."""
 
+import math
 import warnings
 
 import pytest
@@ -11,6 +12,7 @@ from torch import nn
 
 import ghn_init
 from ghn_init import GHN, GHNConfig
+from ghn_init.options import BLEND
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +120,7 @@ def to_the_prediction(model, **options):
     }
 
 
-QUARTER = 0.75 / (0.75**2 + 0.25**2) ** 0.5
+MIXED = (1 - BLEND) / math.hypot(1 - BLEND, BLEND)
 
 
 @pytest.mark.parametrize("options", [{"head": False}, {"exclude": "fc"}, {"layers": ["conv1", "layer*"]}])
@@ -127,16 +129,16 @@ def test_without_the_head_the_later_half_of_the_weights_is_random(model, options
     later = [name for name, cosine in cosines.items() if abs(cosine) < 0.06]
     assert set(later) - of_modules(model, "layer2") == set(cosines) & of_modules(model, "layer3", "layer4")
     assert (len(later), len(cosines)) == (7, 14)
-    assert [cosines[name] for name in cosines if name not in later] == pytest.approx([QUARTER] * 7, abs=0.06)
+    assert [cosines[name] for name in cosines if name not in later] == pytest.approx([MIXED] * 7, abs=0.002)
     report = ghn_init.predict(model, **options).report
     assert {name for name, share in report.random_shares.items() if share == 1} == set(later)
     assert f"7 of 14 weights, from {later[0]} on" in str(report).replace("\n", " ")
 
 
-@pytest.mark.parametrize("options", [{}, {"head": True}, {"head": False, "blend": 0.25}, {"layers": ["fc", "layer4"]}])
-def test_otherwise_a_quarter_of_every_weight_is(model, options):
+@pytest.mark.parametrize("options", [{}, {"head": True}, {"head": False, "blend": BLEND}, {"layers": ["fc", "layer4"]}])
+def test_otherwise_a_tenth_of_every_weight_is(model, options):
     cosines = list(to_the_prediction(model, **options).values())
-    assert cosines == pytest.approx([QUARTER] * len(cosines), abs=0.06)
+    assert cosines == pytest.approx([MIXED] * len(cosines), abs=0.002)
     assert len(cosines) > 1
 
 
@@ -144,7 +146,7 @@ def test_a_head_for_other_classes_that_is_asked_for_is_predicted_with_all_before
     torch.manual_seed(1)
     model = timm.create_model("resnet10t", num_classes=12)
     shares = ghn_init.predict(model, head=True).report.random_shares
-    assert set(shares.values()) == {0.25}
+    assert set(shares.values()) == {BLEND}
     assert "fc.weight" in shares
     assert 1 in ghn_init.predict(model).report.random_shares.values()
 
@@ -161,7 +163,7 @@ def test_later_is_what_is_executed_later():
             return self.head(self.second(self.first(x).relu()).mean((2, 3)))
 
     shares = ghn_init.predict(Reversed(), example_inputs=torch.zeros(1, 3, 16, 16)).report.random_shares
-    assert shares == {"first.weight": 0.25, "second.weight": 1.0}
+    assert shares == {"first.weight": BLEND, "second.weight": 1.0}
 
 
 def test_blends_are_the_same_in_memory_and_on_disk_and_written_twice(ghn, model, tmp_path):
