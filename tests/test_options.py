@@ -282,7 +282,7 @@ def test_a_ceiling_lowers_weights_before_batch_norm_and_changes_nothing_that_the
     lowered = {name for name, size in before.items() if size > 1.001 and name != "fc.weight"}
     assert len(lowered) > len(before) / 2
     for name, size in before.items():
-        assert after[name] == pytest.approx(1.0 if name in lowered else size, rel=1e-4)
+        assert after[name] == pytest.approx(1.0 if name in lowered else size, rel=3e-4)
     model, x, logits = model.double().train(), torch.randn(8, 3, 64, 64, dtype=torch.float64), []
     for prediction in (plain, low):
         prediction.load_into(model)

@@ -153,7 +153,8 @@ class DecodePlan:
         """Writes predictions into tensors of any float dtype, on any device, with any strides.
 
         Needs memory for a small part of the predictions at a time. The same GHN, graph, noise and seed give the same
-        numbers, whichever other parameters are written along, and in whatever order.
+        numbers, whichever other parameters are written along, and in whatever order; to rounding, since some libraries
+        round products of matrices by how many rows these have.
 
         Args:
             destinations: tensors by parameter name; all or some of `names`.

@@ -159,7 +159,8 @@ def test_a_folder_of_shards() -> None:
     load_torch_model(model, "folder", strict=True)
     assert run("apply", "resnet18", "--ghn", GHN3, "-o", "one.safetensors").exit_code == 0
     one = load_file("one.safetensors")
-    assert all(torch.equal(tensor, one[name]) for name, tensor in model.state_dict().items())
+    for name, tensor in model.state_dict().items():  # decoded in other groups: equal to rounding
+        torch.testing.assert_close(tensor, one[name], rtol=1e-5, atol=1e-6)
     assert "exists; choose another name" in failed(*arguments)
     again = run(*arguments[:-1], "1GB", "--force")
     assert re.search(r"wrote folder \(47 MB\)", again.stdout)
