@@ -119,7 +119,7 @@ class Explanation(Rendered):
 
     def _nearest_table(self) -> Any:
         numbers = ("distance", "cells", "parameters", "nodes")
-        table = plain_table("nearest of the training", *numbers, "rebuild with", right=numbers)
+        table = plain_table("nearest of the training", *numbers, "after import ghn_init.deepnets", right=numbers)
         for one in self.nearest:
             cells = "" if one.cells is None else str(one.cells)
             sizes = (f"{one.parameters:,}", str(one.nodes))

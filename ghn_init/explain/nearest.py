@@ -16,7 +16,7 @@ class Neighbour:
 
     Attributes:
         name: what it is called.
-        rebuild: how to get it, in Python; empty if that is not known.
+        rebuild: how to get it, in Python, after `import ghn_init.deepnets`; empty if that is not known.
         distance: between the two embeddings, in the largest principal components, each scaled to unit variance.
         cells: number of its cells; None where it is not made of cells.
         parameters: number of its parameters.

@@ -59,7 +59,7 @@ class Exemplar:
 
     Attributes:
         name: what it is called.
-        rebuild: how to get it, in Python.
+        rebuild: how to get it, in Python, after `import ghn_init.deepnets`.
         cells: number of its cells; None where it is not made of cells.
         parameters: number of its parameters.
         nodes: number of its graph's nodes.
