@@ -78,8 +78,8 @@ def test_training_networks_are_familiar() -> None:
     assert percentiles[2] < 90
     assert sum(one.familiarity is not None and one.familiarity.far for one in found) <= 2
     classic = explain(Classic("basic", (1, 2, 1), 16).build(), example_inputs=IMAGE)
-    assert classic.familiarity is not None
-    assert not classic.familiarity.far
+    assert classic.percentile is not None
+    assert classic.percentile < 99  # few of those trained on are as small as this
     assert all(node.percentile < 100 for node in classic.layers[-5:])
 
 
